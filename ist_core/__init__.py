@@ -1,0 +1,35 @@
+"""The Isthmus engine: Importance-aware Sparse Tuning, alone in a notebook or inside the service.
+
+Importing this package costs no torch; `train` loads it on first use.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from ist_core.errors import EngineError
+from ist_core.records import Message, Started, StepRecord, TrainResult
+from ist_core.spec import IstSpec, JobSpec, LoraSpec
+
+if TYPE_CHECKING:
+    from ist_core.trainer import train
+
+__all__ = [
+    "EngineError",
+    "IstSpec",
+    "JobSpec",
+    "LoraSpec",
+    "Message",
+    "Started",
+    "StepRecord",
+    "TrainResult",
+    "train",
+]
+
+_LAZY = {"train": "ist_core.trainer"}
+
+
+def __getattr__(name: str) -> object:
+    # By name, so that neither Python nor import-linter sees torch behind `import ist_core`.
+    if name in _LAZY:
+        return getattr(import_module(_LAZY[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

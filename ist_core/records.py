@@ -1,0 +1,66 @@
+"""What the engine tells while it trains: the values passed to `emit`, in order, from one thread."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+JsonValue = str | int | float | bool | None | list["JsonValue"] | dict[str, "JsonValue"]
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """Training is about to begin: everything a progress bar needs."""
+
+    total_steps: int
+    layers: int
+    examples: int
+    trainable_parameters: int
+    total_parameters: int
+    device: str
+
+
+@dataclass(frozen=True, slots=True)
+class StepRecord:
+    """One optimizer step, as it is stored and shown.
+
+    metrics holds at least: loss (mean over supervised tokens), learning_rate, grad_norm, epoch, tokens
+    (supervised and prompt tokens of the step), trained_tokens (so far), tokens_per_second, step_seconds,
+    probe_seconds, memory_bytes (peak so far, resident set or CUDA).
+    importance: one score a layer, higher is more important, length L. active: indices of the layers
+    whose adapters were updated in this step, ascending.
+    """
+
+    step: int
+    time: float
+    metrics: dict[str, float]
+    importance: tuple[float, ...]
+    active: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A line for the job's event log."""
+
+    text: str
+    level: Literal["info", "warn", "error"] = "info"
+    data: dict[str, JsonValue] = field(default_factory=dict)
+
+
+Emitted = Started | StepRecord | Message
+
+
+@dataclass(frozen=True, slots=True)
+class TrainResult:
+    """What a finished (or stopped) run left behind; paths are relative to its output folder."""
+
+    stopped: bool
+    """True when `should_stop` ended the run early: nothing was saved."""
+    steps: int
+    trained_tokens: int
+    final_loss: float
+    train_seconds: float
+    peak_memory_bytes: int
+    adapter_dir: str = "adapter"
+    report: str = "report.json"
+    steps_csv: str = "steps.csv"

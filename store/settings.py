@@ -1,0 +1,44 @@
+"""Settings of every process, from `ISTHMUS_*` environment variables: the same names standalone and in Docker."""
+
+from functools import lru_cache
+from pathlib import Path
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """`ISTHMUS_DATABASE_URL`, `ISTHMUS_REDIS_URL` and `ISTHMUS_DATA_DIR` have no default on purpose."""
+
+    model_config = SettingsConfigDict(env_prefix="ISTHMUS_", frozen=True)
+
+    database_url: str
+    """A SQLAlchemy URL; `postgresql://` is read as `postgresql+psycopg://`."""
+    redis_url: str
+    data_dir: Path
+    """Root of object storage, the base-model cache and the trainers' scratch folders."""
+    models_dir: Path | None = None
+    """Folder of base models (sub-folders in transformers format, or .gguf files); None: data_dir/models."""
+    hub: bool = True
+    """Whether `org/name` model names may be looked up on the Hugging Face Hub (or its local cache)."""
+    api_key: SecretStr | None = None
+    """The key that clients send as `Authorization: Bearer`; the API refuses to start without it."""
+    web_dir: Path | None = None
+    """The dashboard's build; None: web/dist beside the code."""
+    queue: str = "isthmus"
+    """Celery queue that jobs are sent to and that workers listen on; one per GPU class."""
+    lease_seconds: float = Field(default=30.0, gt=0)
+    """A running job whose lease is not renewed for so long is taken from its worker."""
+    heartbeat_seconds: float = Field(default=2.0, gt=0)
+    cancel_grace_seconds: float = Field(default=3.0, ge=0)
+    """A trainer that is told to stop gets so long before SIGKILL."""
+    max_attempts: int = Field(default=3, ge=1)
+    """How often a job may be started before a lost worker fails it."""
+    scheduler_seconds: float = Field(default=2.0, gt=0)
+    max_file_bytes: int = Field(default=512 * 1024 * 1024, gt=0)
+
+
+@lru_cache
+def get_settings() -> Settings:
+    """The process's settings, read once; tests call `get_settings.cache_clear()`."""
+    return Settings()  # type: ignore[call-arg]  # the environment fills the fields

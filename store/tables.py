@@ -1,0 +1,178 @@
+"""The tables: jobs, files, events, step records and tuned models (PostgreSQL 15 or later)."""
+
+from __future__ import annotations
+
+import enum
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    DateTime,
+    Enum,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    SmallInteger,
+    Text,
+    func,
+)
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB, REAL
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+
+class State(enum.StrEnum):
+    """A job's precise state; `status` on the wire is derived from it (OpenAI's enum has no `paused`)."""
+
+    VALIDATING_FILES = "validating_files"
+    QUEUED = "queued"
+    RUNNING = "running"
+    PAUSED = "paused"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+class Base(DeclarativeBase):
+    """Naming convention, so that migrations can name every constraint."""
+
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "ck": "ck_%(table_name)s_%(constraint_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+    type_annotation_map = {  # noqa: RUF012  # SQLAlchemy declares it so
+        str: Text,
+        int: Integer,
+        datetime: DateTime(timezone=True),
+        dict[str, Any]: JSONB,
+        list[str]: JSONB,
+    }
+
+
+StateColumn = Enum(
+    State, name="job_state", values_callable=lambda states: [state.value for state in states]
+)
+
+
+class File(Base):
+    """An uploaded or produced file; its bytes are the object `key`."""
+
+    __tablename__ = "files"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    filename: Mapped[str]
+    purpose: Mapped[str]
+    bytes: Mapped[int] = mapped_column(BigInteger)
+    sha256: Mapped[str]
+    rows: Mapped[int | None]
+    """Examples in a data file; None for results."""
+    key: Mapped[str] = mapped_column(unique=True)
+
+    __table_args__ = (Index("ix_files_created_at_id", "created_at", "id"),)
+
+
+class Job(Base):
+    """A fine-tuning job. `attempt` is the fencing token: only its holder may write for the job.
+
+    `last_seq` numbers the job's events and step records in one series, allocated under the row's lock.
+    """
+
+    __tablename__ = "jobs"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    state: Mapped[State] = mapped_column(StateColumn)
+    spec: Mapped[dict[str, Any]]
+    """The resolved `ist_core.spec.JobSpec`, file ids in place of paths."""
+    request: Mapped[dict[str, Any]]
+    """The request as it came (for `method`, `integrations` and what differed from the defaults)."""
+    model: Mapped[str]
+    training_file: Mapped[str] = mapped_column(ForeignKey("files.id"))
+    validation_file: Mapped[str | None] = mapped_column(ForeignKey("files.id"))
+    suffix: Mapped[str | None]
+    # "metadata" is taken by SQLAlchemy's declarative base.
+    user_metadata: Mapped[dict[str, Any]] = mapped_column("metadata", server_default="{}")
+
+    attempt: Mapped[int] = mapped_column(server_default="0")
+    worker: Mapped[str | None]
+    lease_expires_at: Mapped[datetime | None]
+    sent_at: Mapped[datetime | None]
+    """When the queue last took a wake-up for the job; None: not yet, the scheduler sends it."""
+    cancel_requested: Mapped[bool] = mapped_column(server_default="false")
+    pause_requested: Mapped[bool] = mapped_column(server_default="false")
+
+    last_seq: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    step: Mapped[int] = mapped_column(server_default="0")
+    total_steps: Mapped[int | None]
+    layers: Mapped[int | None]
+    trained_tokens: Mapped[int | None] = mapped_column(BigInteger)
+    started_at: Mapped[datetime | None]
+    finished_at: Mapped[datetime | None]
+    fine_tuned_model: Mapped[str | None]
+    result_files: Mapped[list[str]] = mapped_column(server_default="[]")
+    report: Mapped[dict[str, Any] | None]
+    error: Mapped[dict[str, Any] | None]
+    """`{code, message, param}` of a failed job."""
+
+    __table_args__ = (
+        Index("ix_jobs_created_at_id", "created_at", "id"),
+        Index(
+            "ix_jobs_live",
+            "state",
+            "created_at",
+            postgresql_where="state in ('validating_files', 'queued', 'running', 'paused')",
+        ),
+    )
+
+
+class Event(Base):
+    """A line of a job's log; each state change is one, written in the same transaction."""
+
+    __tablename__ = "events"
+
+    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True)
+    seq: Mapped[int] = mapped_column(BigInteger, primary_key=True)
+    id: Mapped[str] = mapped_column(unique=True)
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    level: Mapped[str]
+    type: Mapped[str]
+    """`message` or `metrics`, as on OpenAI's wire."""
+    message: Mapped[str]
+    data: Mapped[dict[str, Any]] = mapped_column(server_default="{}")
+
+
+class StepRecord(Base):
+    """One optimizer step of a job: a resumed job never shows a step twice (primary key)."""
+
+    __tablename__ = "step_records"
+
+    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True)
+    step: Mapped[int] = mapped_column(primary_key=True)
+    seq: Mapped[int] = mapped_column(BigInteger)
+    attempt: Mapped[int]
+    time: Mapped[datetime]
+    metrics: Mapped[dict[str, Any]]
+    importance: Mapped[list[float]] = mapped_column(ARRAY(REAL))
+    active: Mapped[list[int]] = mapped_column(ARRAY(SmallInteger))
+
+    __table_args__ = (Index("ix_step_records_job_id_seq", "job_id", "seq", unique=True),)
+
+
+class TunedModel(Base):
+    """A model that a job made: a base model's name and an adapter under `prefix` in object storage."""
+
+    __tablename__ = "tuned_models"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    """`ft:BASE:ORG:SUFFIX:ID`, the name that `fine_tuned_model` shows."""
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    base_model: Mapped[str]
+    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id"), unique=True)
+    prefix: Mapped[str]
