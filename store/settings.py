@@ -41,4 +41,4 @@ class Settings(BaseSettings):
 @lru_cache
 def get_settings() -> Settings:
     """The process's settings, read once; tests call `get_settings.cache_clear()`."""
-    return Settings()  # type: ignore[call-arg]  # the environment fills the fields
+    return Settings()
