@@ -1,0 +1,1 @@
+"""Tests of every floor; the folders mirror the source."""

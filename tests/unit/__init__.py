@@ -1,0 +1,1 @@
+"""Unit tests: one floor at a time, no server."""
