@@ -11,16 +11,21 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import IO
 
+Log = Callable[[str, str], None]
+"""Takes a process's name and one line of its output."""
+
 PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None) if sys.platform == "linux" else None
 
 
-def die_with_parent() -> None:
-    """Runs in a child before exec: on Linux the kernel sends it SIGTERM when its parent dies (prctl(2)).
+def prepare_child() -> None:
+    """Runs in a child before exec: unblocks signals and, on Linux, ties the child's life to its parent's.
 
-    A stack that was killed with SIGKILL then leaves no server behind. Call it only from the main thread: the
-    signal is tied to the thread that forked.
+    The kernel sends SIGTERM when the parent dies (prctl(2)), so a stack that was killed with SIGKILL leaves
+    no server behind. The signal is tied to the thread that forked: that thread must live as long as the
+    stack.
     """
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
     if _libc is not None:
         _libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
@@ -38,7 +43,7 @@ class Child:
         command: Sequence[str],
         *,
         env: Mapping[str, str],
-        log: Callable[[str, str], None],
+        log: Log,
     ) -> None:
         self.name = name
         self._log = log
@@ -49,7 +54,7 @@ class Child:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             start_new_session=True,
-            preexec_fn=die_with_parent if sys.platform == "linux" else None,
+            preexec_fn=prepare_child,
             text=True,
             errors="replace",
         )

@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from standalone.interrupts import shielded_children
+
 with warnings.catch_warnings():
     # The package looks for XDG_RUNTIME_DIR while it is imported; without one it uses a temporary folder.
     warnings.filterwarnings("ignore", message="XDG_RUNTIME_DIR is not set")
@@ -22,8 +24,11 @@ def embedded_postgres(folder: Path) -> Iterator[str]:
     folder = folder.resolve()
     folder.mkdir(parents=True, exist_ok=True)
     server = PostgresServer(folder, cleanup_mode=None)
-    server.start()
+    # initdb and pg_ctl run in our process group: Ctrl-C would leave a half-made folder or a lost server.
+    with shielded_children():
+        server.start()
     try:
         yield server.get_uri(driver="psycopg")
     finally:
-        server.stop()
+        with shielded_children():
+            server.stop()

@@ -4,7 +4,6 @@ import importlib.util
 import secrets
 import shutil
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +11,7 @@ from pathlib import Path
 
 import redis
 
-from standalone.child import die_with_parent
+from standalone.child import prepare_child
 from standalone.ports import LOOPBACK, free_port
 
 START_SECONDS = 15.0
@@ -65,7 +64,7 @@ def embedded_redis(folder: Path) -> Iterator[str]:
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
-        preexec_fn=die_with_parent if sys.platform == "linux" else None,
+        preexec_fn=prepare_child,
         text=True,
     )
     try:
