@@ -29,6 +29,8 @@ check: $(VENV)/.dev web/node_modules/.package-lock.json ## format, lint, types, 
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/yamllint --strict docker-compose.yml
+	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.compose-spec docker-compose.yml
+	$(BIN)/hadolint docker/api.Dockerfile docker/worker.Dockerfile
 	cd web && npm run check
 
 format: $(VENV)/.dev ## format the Python code
