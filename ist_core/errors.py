@@ -1,11 +1,17 @@
 """The engine's errors: each carries a stable code, a message for a person, and the field it is about.
 
 EngineError
-├── DatasetError      invalid_dataset      a line of a data file that cannot be used
+├── DatasetError      invalid_dataset      lines of a data file that cannot be used
 ├── ModelError        model_not_found      a base model that cannot be found or read
 ├── AdapterError      invalid_adapter      adapters that do not fit the model
+├── IstError          invalid_ist          sparse tuning that does not fit the model
+├── TrainingDiverged  training_diverged    the loss or a gradient stopped being a finite number
 └── MemoryExhausted   out_of_memory        the device ran out of memory
 """
+
+from __future__ import annotations
+
+from dataclasses import dataclass
 
 
 class EngineError(Exception):
@@ -19,16 +25,36 @@ class EngineError(Exception):
         self.param = param
 
 
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing that is wrong with a data file."""
+
+    line: int | None
+    """Counts from 1; None: the file as a whole."""
+    path: str
+    """Where inside the line, such as `messages[2].role`; empty: the line as a whole."""
+    reason: str
+    """What is wrong and how to mend it."""
+
+    def __str__(self) -> str:
+        """`line 3, messages[2].role: what is wrong and how to mend it`."""
+        where = ", ".join(part for part in (f"line {self.line}" if self.line else "", self.path) if part)
+        return f"{where}: {self.reason}" if where else self.reason
+
+
 class DatasetError(EngineError):
-    """A data file that cannot be used; `line` counts from 1 (None: the file as a whole)."""
+    """A data file that cannot be used; `problems` are its first faults, `total` says how many there are."""
 
     code = "invalid_dataset"
 
     def __init__(
-        self, message: str, *, line: int | None = None, param: str | None = "training_file"
+        self, problems: list[Problem], *, total: int | None = None, param: str | None = "training_file"
     ) -> None:
-        super().__init__(message if line is None else f"line {line}: {message}", param=param)
-        self.line = line
+        self.problems = tuple(problems)
+        self.total = len(problems) if total is None else total
+        self.line = problems[0].line
+        rest = f" (and {self.total - 1} more)" if self.total > 1 else ""
+        super().__init__(f"{problems[0]}{rest}", param=param)
 
 
 class ModelError(EngineError):
@@ -46,6 +72,24 @@ class AdapterError(EngineError):
     code = "invalid_adapter"
 
     def __init__(self, message: str, *, param: str | None = "adapter") -> None:
+        super().__init__(message, param=param)
+
+
+class IstError(EngineError):
+    """Sparse tuning that does not fit the model, such as a model of one layer."""
+
+    code = "invalid_ist"
+
+    def __init__(self, message: str, *, param: str | None = "ist") -> None:
+        super().__init__(message, param=param)
+
+
+class TrainingDiverged(EngineError):
+    """The loss or a gradient stopped being a finite number."""
+
+    code = "training_diverged"
+
+    def __init__(self, message: str, *, param: str | None = "learning_rate") -> None:
         super().__init__(message, param=param)
 
 

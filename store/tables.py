@@ -55,9 +55,7 @@ class Base(DeclarativeBase):
     }
 
 
-StateColumn = Enum(
-    State, name="job_state", values_callable=lambda states: [state.value for state in states]
-)
+StateColumn = Enum(State, name="job_state", values_callable=lambda states: [state.value for state in states])
 
 
 class File(Base):
