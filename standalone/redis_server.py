@@ -63,6 +63,7 @@ def embedded_redis(folder: Path) -> Iterator[str]:
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
+        cwd=folder,
         start_new_session=True,
         preexec_fn=prepare_child,
         text=True,

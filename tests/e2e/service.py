@@ -94,13 +94,14 @@ def alive(process: psutil.Process) -> bool:
 
 
 def belongs(process: psutil.Process, data_dir: Path) -> bool:
-    """Whether a process was started by the stack on `data_dir`: by its environment or command line."""
+    """Whether a process was started by the stack on `data_dir`: by environment, folder or command line."""
     try:
-        environment = process.environ()
-    except (psutil.NoSuchProcess, psutil.AccessDenied):
-        environment = {}
-    if environment.get("ISTHMUS_DATA_DIR") == str(data_dir):
-        return True
+        if process.environ().get("ISTHMUS_DATA_DIR") == str(data_dir):
+            return True
+        if Path(process.cwd()).is_relative_to(data_dir):
+            return True
+    except (psutil.NoSuchProcess, psutil.AccessDenied, psutil.ZombieProcess):
+        pass  # gone, or another user's: then its command line must tell
     return str(data_dir) in command_line(process)
 
 
