@@ -1,4 +1,4 @@
-"""Settings of every process, from `ISTHMUS_*` environment variables: the same names standalone and in Docker."""
+"""Settings of every process, from `ISTHMUS_*` environment variables: the same standalone and in Docker."""
 
 from functools import lru_cache
 from pathlib import Path

@@ -52,6 +52,7 @@ class Base(DeclarativeBase):
         datetime: DateTime(timezone=True),
         dict[str, Any]: JSONB,
         list[str]: JSONB,
+        list[dict[str, Any]]: JSONB,
     }
 
 
@@ -99,6 +100,8 @@ class Job(Base):
     user_metadata: Mapped[dict[str, Any]] = mapped_column("metadata", server_default="{}")
 
     attempt: Mapped[int] = mapped_column(server_default="0")
+    losses: Mapped[int] = mapped_column(server_default="0")
+    """How many of the attempts ended because the worker was lost; a job given back in order is not one."""
     worker: Mapped[str | None]
     lease_expires_at: Mapped[datetime | None]
     sent_at: Mapped[datetime | None]
@@ -174,3 +177,5 @@ class TunedModel(Base):
     base_model: Mapped[str]
     job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id"), unique=True)
     prefix: Mapped[str]
+    artifacts: Mapped[list[dict[str, Any]]]
+    """Every object under `prefix`: `{path, bytes, sha256}`, path relative to it."""

@@ -1,0 +1,79 @@
+"""Files: uploaded data and produced results; the bytes are in object storage."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from sqlalchemy import select, tuple_
+from sqlalchemy.orm import Session
+
+from store.ids import new_id
+from store.objects import ObjectInfo
+from store.paging import Page, UnknownCursor, page_of
+from store.tables import File
+
+
+def new_file_id() -> str:
+    """An id for a file, made before its bytes are stored."""
+    return new_id("file")
+
+
+def file_key(file_id: str) -> str:
+    """Where a file's bytes are in object storage."""
+    return f"files/{file_id}"
+
+
+def create_file(
+    session: Session,
+    *,
+    file_id: str,
+    filename: str,
+    purpose: str,
+    stored: ObjectInfo,
+    rows: int | None = None,
+) -> File:
+    """Write the row of a file whose bytes are stored; `rows` counts the examples of a data file."""
+    file = File(
+        id=file_id,
+        filename=filename,
+        purpose=purpose,
+        bytes=stored.bytes,
+        sha256=stored.sha256,
+        rows=rows,
+        key=stored.key,
+    )
+    session.add(file)
+    session.flush()
+    session.refresh(file)
+    return file
+
+
+def get_file(session: Session, file_id: str) -> File | None:
+    """A file's row, or None."""
+    return session.get(File, file_id)
+
+
+def list_files(
+    session: Session,
+    *,
+    after: str | None = None,
+    limit: int = 20,
+    order: Literal["asc", "desc"] = "desc",
+    purpose: str | None = None,
+) -> Page[File]:
+    """A page of files by time of creation. Raises UnknownCursor when `after` is no file."""
+    position = tuple_(File.created_at, File.id)
+    query = select(File).limit(limit + 1)
+    if order == "asc":
+        query = query.order_by(File.created_at, File.id)
+    else:
+        query = query.order_by(File.created_at.desc(), File.id.desc())
+    if purpose is not None:
+        query = query.where(File.purpose == purpose)
+    if after is not None:
+        last = session.get(File, after)
+        if last is None:
+            raise UnknownCursor(after)
+        edge = (last.created_at, last.id)
+        query = query.where(position > edge if order == "asc" else position < edge)
+    return page_of(session.scalars(query).all(), limit)

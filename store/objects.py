@@ -1,0 +1,111 @@
+"""Object storage: bytes under keys such as `files/file-abc`."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import BinaryIO, Protocol
+
+CHUNK_BYTES = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectInfo:
+    """A stored object."""
+
+    key: str
+    bytes: int
+    sha256: str
+
+
+class ObjectNotFound(LookupError):
+    """No object has this key."""
+
+
+class ObjectStore(Protocol):
+    """Where bytes are kept. A key is a relative path with `/` between its parts."""
+
+    def put(self, key: str, source: BinaryIO) -> ObjectInfo:
+        """Store all of `source`, whole or not at all; an object of the same key is replaced."""
+        ...
+
+    def open(self, key: str) -> BinaryIO:
+        """The object's bytes, to be closed by the caller. Raises ObjectNotFound."""
+        ...
+
+    def delete(self, key: str) -> None:
+        """Remove the object; to remove what is not there is no error."""
+        ...
+
+    def list(self, prefix: str) -> Iterator[str]:
+        """The keys that begin with `prefix`, sorted."""
+        ...
+
+
+class LocalObjects:
+    """Objects as files of one folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder.resolve()
+        self.folder.mkdir(parents=True, exist_ok=True)
+
+    def put(self, key: str, source: BinaryIO) -> ObjectInfo:
+        """Write a temporary file beside the target, flush it to the disk and rename it."""
+        path = self._path(key)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        digest, size = hashlib.sha256(), 0
+        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=".put-")
+        try:
+            with os.fdopen(descriptor, "wb") as target:
+                while chunk := source.read(CHUNK_BYTES):
+                    digest.update(chunk)
+                    size += len(chunk)
+                    target.write(chunk)
+                target.flush()
+                os.fsync(target.fileno())
+            Path(name).replace(path)
+        except BaseException:
+            Path(name).unlink(missing_ok=True)
+            raise
+        _sync_folder(path.parent)
+        return ObjectInfo(key, size, digest.hexdigest())
+
+    def open(self, key: str) -> BinaryIO:
+        """The object's bytes, to be closed by the caller. Raises ObjectNotFound."""
+        try:
+            return self._path(key).open("rb")
+        except (FileNotFoundError, IsADirectoryError):
+            raise ObjectNotFound(key) from None
+
+    def delete(self, key: str) -> None:
+        """Remove the object; to remove what is not there is no error."""
+        self._path(key).unlink(missing_ok=True)
+
+    def list(self, prefix: str) -> Iterator[str]:
+        """The keys that begin with `prefix`, sorted; half-written files are not among them."""
+        keys = (
+            path.relative_to(self.folder).as_posix()
+            for path in self.folder.rglob("*")
+            if path.is_file() and not path.name.startswith(".put-")
+        )
+        yield from sorted(key for key in keys if key.startswith(prefix))
+
+    def _path(self, key: str) -> Path:
+        """The file of a key. Raises ValueError for a key that could leave the folder."""
+        parts = key.split("/")
+        if "\0" in key or "\\" in key or any(part in {"", ".", ".."} for part in parts):
+            raise ValueError(f"not an object key: {key!r}")
+        return self.folder / PurePosixPath(*parts)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make a rename in `folder` survive a power cut."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

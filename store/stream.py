@@ -1,0 +1,45 @@
+"""A job's events and step records as one series, for replay after a cursor."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from store.tables import Event, Job, StepRecord
+
+
+@dataclass(frozen=True, slots=True)
+class StreamItem:
+    """One item of the series: `row` is an event or a step record."""
+
+    seq: int
+    row: Event | StepRecord
+
+
+def read_stream(session: Session, job_id: str, after_seq: int, limit: int = 500) -> list[StreamItem]:
+    """Up to `limit` items after `after_seq`, in order; empty when there are no more yet (or no such job).
+
+    Numbers may have gaps: a step that a later attempt repeated used one up.
+    """
+    # Read first: all up to last_seq is committed, so the two queries below, though each sees its own moment,
+    # cannot return a number and miss a smaller one.
+    last_seq = session.scalar(select(Job.last_seq).where(Job.id == job_id))
+    if last_seq is None or last_seq <= after_seq:
+        return []
+    events = session.scalars(
+        select(Event)
+        .where(Event.job_id == job_id, Event.seq > after_seq, Event.seq <= last_seq)
+        .order_by(Event.seq)
+        .limit(limit)
+    )
+    steps = session.scalars(
+        select(StepRecord)
+        .where(StepRecord.job_id == job_id, StepRecord.seq > after_seq, StepRecord.seq <= last_seq)
+        .order_by(StepRecord.seq)
+        .limit(limit)
+    )
+    items = [StreamItem(row.seq, row) for row in [*events, *steps]]
+    items.sort(key=lambda item: item.seq)
+    return items[:limit]

@@ -1,0 +1,65 @@
+"""Models that jobs made."""
+
+from __future__ import annotations
+
+import string
+from collections.abc import Sequence
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from store.ids import random_text
+from store.objects import ObjectInfo
+from store.tables import Job, TunedModel
+
+ORGANIZATION = "isthmus"
+
+
+def new_model_id(base_model: str, suffix: str | None) -> str:
+    """A name in OpenAI's form, `ft:BASE:ORG:SUFFIX:ID`, whose parts tools split at the colons.
+
+    BASE is the last part of the base model's name: a slash would break URLs.
+    """
+    base = base_model.rstrip("/").rsplit("/", 1)[-1].replace(":", "-")
+    unique = random_text(8, string.ascii_lowercase + string.digits)
+    return f"ft:{base}:{ORGANIZATION}:{(suffix or '').replace(':', '-')}:{unique}"
+
+
+def artifact_prefix(job_id: str, attempt: int) -> str:
+    """Where an attempt's artifacts are in object storage: attempts never write over each other."""
+    return f"models/{job_id}/{attempt}/"
+
+
+def create_tuned_model(
+    session: Session, *, model_id: str, job: Job, prefix: str, artifacts: Sequence[ObjectInfo]
+) -> TunedModel:
+    """Write the row of a model whose artifacts are stored under `prefix`."""
+    model = TunedModel(
+        id=model_id,
+        base_model=job.model,
+        job_id=job.id,
+        prefix=prefix,
+        artifacts=[
+            {"path": item.key.removeprefix(prefix), "bytes": item.bytes, "sha256": item.sha256}
+            for item in artifacts
+        ],
+    )
+    session.add(model)
+    session.flush()
+    session.refresh(model)
+    return model
+
+
+def get_tuned_model(session: Session, model_id: str) -> TunedModel | None:
+    """A model by its name, or None."""
+    return session.get(TunedModel, model_id)
+
+
+def get_tuned_model_of_job(session: Session, job_id: str) -> TunedModel | None:
+    """The model that a job made, or None."""
+    return session.scalars(select(TunedModel).where(TunedModel.job_id == job_id)).one_or_none()
+
+
+def list_tuned_models(session: Session) -> list[TunedModel]:
+    """All models, newest first."""
+    return list(session.scalars(select(TunedModel).order_by(TunedModel.created_at.desc(), TunedModel.id)))
