@@ -1,0 +1,72 @@
+"""Examples to padded tensors, in a seeded order that keeps similar lengths together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+
+from ist_core.encoding import Example
+
+_WINDOW = 8
+"""Batches within which examples are sorted by length: little padding, and still a random order."""
+_EPOCH_STRIDE = 2**31
+"""Keeps the seeds of (seed, epoch) pairs apart: seeds are below it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Right-padded examples: B of them, N supervised tokens."""
+
+    tokens: torch.Tensor
+    """(B, T)"""
+    mask: torch.Tensor
+    """(B, T), 1 where there is a token."""
+    positions: torch.Tensor
+    """(N,), indices into the flattened (B * T) of the positions that predict a supervised token."""
+    targets: torch.Tensor
+    """(N,), the supervised tokens themselves."""
+    size: int
+    """How many tokens are not padding."""
+
+
+def collate(examples: Sequence[Example], *, pad: int, device: torch.device) -> Batch:
+    """Return the examples as one batch on `device`, padded to the longest."""
+    width = max(len(example.tokens) for example in examples)
+    tokens = torch.full((len(examples), width), pad)
+    mask = torch.zeros((len(examples), width), dtype=torch.long)
+    supervised = torch.zeros((len(examples), width), dtype=torch.bool)
+    for row, example in enumerate(examples):
+        length = len(example.tokens)
+        tokens[row, :length] = torch.tensor(example.tokens)
+        mask[row, :length] = 1
+        supervised[row, :length] = torch.tensor(example.supervised)
+    targets = supervised.flatten().nonzero().squeeze(1)
+    return Batch(
+        tokens=tokens.to(device),
+        mask=mask.to(device),
+        # The first token of a row is never supervised, so the position before is in the same row.
+        positions=(targets - 1).to(device),
+        targets=tokens.flatten()[targets].to(device),
+        size=int(mask.sum()),
+    )
+
+
+def epoch_order(lengths: Sequence[int], *, batch_size: int, seed: int, epoch: int) -> list[list[int]]:
+    """Return the batches of one epoch as lists of indices; each index comes once, the last batch may be short."""
+    generator = torch.Generator().manual_seed(seed + _EPOCH_STRIDE * (epoch + 1))
+    shuffled = torch.randperm(len(lengths), generator=generator).tolist()
+    window = _WINDOW * batch_size
+    batches = []
+    for start in range(0, len(shuffled), window):
+        near = sorted(shuffled[start : start + window], key=lambda index: lengths[index])
+        groups = [near[at : at + batch_size] for at in range(0, len(near), batch_size)]
+        batches += [groups[at] for at in torch.randperm(len(groups), generator=generator).tolist()]
+    return batches
+
+
+def probe_choice(count: int, *, size: int, seed: int, step: int) -> list[int]:
+    """Return which of `count` held-out examples (at most `size`) the probe at `step` looks at."""
+    generator = torch.Generator().manual_seed(seed + _EPOCH_STRIDE * (step + 1))
+    return sorted(torch.randperm(count, generator=generator)[:size].tolist())

@@ -1,0 +1,144 @@
+"""Conversations to tokens and labels: the chat template is rendered, only the assistant's tokens are learnt."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import jinja2
+from transformers import PreTrainedTokenizerBase
+
+from ist_core.dataset import MAX_PROBLEMS, ChatRow
+from ist_core.errors import DatasetError, ModelError, Problem
+
+FALLBACK_TEMPLATE = (
+    "{% for message in messages %}"
+    "{{ '<|im_start|>' + message['role'] + '\n' + message['content'] + eos_token + '\n' }}"
+    "{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
+)
+"""ChatML for models that bring no template; a turn ends with the tokenizer's own end token, so they can stop."""
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One encoded conversation."""
+
+    tokens: tuple[int, ...]
+    supervised: tuple[bool, ...]
+    """For each token, whether the model learns to predict it; the first token never is."""
+    truncated: bool
+
+
+def ensure_template(tokenizer: PreTrainedTokenizerBase) -> bool:
+    """Give a tokenizer without a chat template the fallback; return whether that was needed.
+
+    Raises:
+        ModelError: if it has neither a template nor an end token to build one on.
+    """
+    if tokenizer.chat_template is not None:
+        return False
+    if tokenizer.eos_token is None:
+        raise ModelError(
+            "the model's tokenizer has no chat template and no end-of-text token; use another model"
+        )
+    tokenizer.chat_template = FALLBACK_TEMPLATE
+    return True
+
+
+def encode(
+    rows: Iterable[ChatRow],
+    tokenizer: PreTrainedTokenizerBase,
+    *,
+    max_length: int,
+    param: str | None = "training_file",
+) -> list[Example]:
+    """Return the rows as examples of at most `max_length` tokens, in order.
+
+    Raises:
+        DatasetError: with the first rows that do not fit the template or the length.
+    """
+    examples: list[Example] = []
+    problems: list[Problem] = []
+    for row in rows:
+        try:
+            examples.append(encode_row(row, tokenizer, max_length=max_length))
+        except DatasetError as error:
+            problems += error.problems
+    if problems:
+        raise DatasetError(problems[:MAX_PROBLEMS], total=len(problems), param=param)
+    return examples
+
+
+def encode_row(row: ChatRow, tokenizer: PreTrainedTokenizerBase, *, max_length: int) -> Example:
+    """Return one row as tokens, supervised on every assistant turn up to and with its end-of-turn token.
+
+    What an assistant turn is, is found by rendering the conversation before it (with the generation prompt)
+    and after it: both must be prefixes of the whole, in text and, up to one merged token, in tokens.
+
+    Raises:
+        DatasetError: if the template refuses the row, is not prefix-stable, or cuts all answers off.
+    """
+    messages = [{"role": message.role, "content": message.content} for message in row.messages]
+    text = _render(tokenizer, messages, row.line)
+    tokens = _tokenize(tokenizer, text)
+    supervised = [False] * len(tokens)
+    for index, message in enumerate(row.messages):
+        if message.role != "assistant":
+            continue
+        before = _render(tokenizer, messages[:index], row.line, prompt=True)
+        after = _render(tokenizer, messages[: index + 1], row.line)
+        if not (text.startswith(after) and after.startswith(before)):
+            reason = "the model's chat template rewrites earlier turns here, so answers cannot be told from prompts"
+            advice = "give each row one assistant message, or use a model with another template"
+            raise DatasetError([Problem(row.line, f"messages[{index}]", f"{reason}; {advice}")])
+        start = _answer_start(tokens, _tokenize(tokenizer, before))
+        stop = _answer_stop(
+            tokens, start, _common(tokens, _tokenize(tokenizer, after)), tokenizer.eos_token_id
+        )
+        supervised[start:stop] = [True] * (stop - start)
+    supervised[0] = False
+    if not any(supervised[:max_length]):
+        reason = f"its first {max_length} tokens (of {len(tokens)}) hold no assistant token to learn"
+        raise DatasetError([Problem(row.line, "", f"{reason}; shorten the row or raise max_length")])
+    return Example(tuple(tokens[:max_length]), tuple(supervised[:max_length]), len(tokens) > max_length)
+
+
+def _render(
+    tokenizer: PreTrainedTokenizerBase, messages: list[dict[str, str]], line: int, *, prompt: bool = False
+) -> str:
+    try:
+        text = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=prompt)
+    except jinja2.TemplateError as error:
+        reason = (
+            f"the model's chat template refuses this conversation ({error}); change the order of its roles"
+        )
+        raise DatasetError([Problem(line, "messages", reason)]) from error
+    return str(text)
+
+
+def _tokenize(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
+    # The template writes the special tokens itself. verbose=False: max_length cuts, no warning is due.
+    return list(tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"])
+
+
+def _common(left: list[int], right: list[int]) -> int:
+    """Return the length of the longest common prefix."""
+    for index, (a, b) in enumerate(zip(left, right, strict=False)):
+        if a != b:
+            return index
+    return min(len(left), len(right))
+
+
+def _answer_start(tokens: list[int], before: list[int]) -> int:
+    """Return the first token that holds nothing of the prompt: a token merged across the border is prompt."""
+    common = _common(tokens, before)
+    return common if common == len(before) else common + 1
+
+
+def _answer_stop(tokens: list[int], start: int, stop: int, end_token: int | None) -> int:
+    """Return the end of the answer: what the template writes after the end-of-turn token is not learnt."""
+    for index in range(stop - 1, start - 1, -1):
+        if tokens[index] == end_token:
+            return index + 1
+    return stop

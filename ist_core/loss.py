@@ -1,0 +1,35 @@
+"""The training loss: logits and cross entropy at supervised positions only."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from peft import PeftModel
+from torch import nn
+from torch.nn.functional import cross_entropy
+
+from ist_core.batches import Batch
+from ist_core.errors import ModelError
+
+
+def summed_loss(model: PeftModel, batch: Batch) -> torch.Tensor:
+    """Return the sum of the batch's cross entropies in nats, over its supervised tokens (a float32 scalar).
+
+    The hidden states are gathered just before the model's output layer, so logits have shape (1, N, vocab)
+    and not (B, T, vocab), and whatever the model does after that layer (scaling, soft caps) still happens.
+    """
+    head = model.get_base_model().get_output_embeddings()
+    if not isinstance(head, nn.Module):
+        raise ModelError("the model has no output layer, so it is no causal language model")
+
+    def gather(_: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
+        return (args[0].flatten(0, 1).index_select(0, batch.positions).unsqueeze(0), *args[1:])
+
+    hook = head.register_forward_pre_hook(gather)
+    try:
+        output = model(input_ids=batch.tokens, attention_mask=batch.mask, use_cache=False)
+    finally:
+        hook.remove()
+    logits: torch.Tensor = output.logits
+    return cross_entropy(logits.squeeze(0).float(), batch.targets, reduction="sum")

@@ -1,0 +1,52 @@
+"""Loads a base model and its tokenizer from a folder, a GGUF file or the Hub."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+
+from ist_core.catalog import ModelSource
+from ist_core.errors import ModelError
+from ist_core.models.gguf import convert_gguf
+from ist_core.models.quiet import no_progress_bars
+
+
+@dataclass(frozen=True, slots=True)
+class BaseModel:
+    """A frozen base model in evaluation mode, and its tokenizer (which always has a padding token)."""
+
+    source: ModelSource
+    model: PreTrainedModel
+    tokenizer: PreTrainedTokenizerBase
+
+
+def load_base_model(
+    source: ModelSource, *, cache_dir: Path, dtype: torch.dtype, device: torch.device
+) -> BaseModel:
+    """Load what `source` names; a GGUF file is converted once into `cache_dir`.
+
+    Raises:
+        ModelError: if it cannot be read as a causal language model.
+    """
+    location = (
+        str(convert_gguf(Path(source.location), cache_dir)) if source.kind == "gguf" else source.location
+    )
+    try:
+        with no_progress_bars():
+            tokenizer = AutoTokenizer.from_pretrained(location)
+            model = AutoModelForCausalLM.from_pretrained(location, dtype=dtype)
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        if isinstance(error, torch.OutOfMemoryError):
+            raise
+        raise ModelError(f"the model {source.name!r} cannot be loaded: {error}") from error
+    if tokenizer.pad_token is None:
+        if tokenizer.eos_token is None:
+            raise ModelError(f"the tokenizer of {source.name!r} has neither a padding nor an end token")
+        # Padded positions are masked and never supervised, so the end token serves.
+        tokenizer.pad_token = tokenizer.eos_token
+    # The name that adapters record as their base: what a person would type, not a cache folder.
+    model.name_or_path = source.location if source.kind == "folder" else source.name
+    return BaseModel(source, model.to(device).eval().requires_grad_(False), tokenizer)

@@ -1,0 +1,146 @@
+"""One optimizer step at a time: probe, select, accumulate gradients, clip, update."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from peft import PeftModel
+
+from ist_core.batches import Batch, collate, probe_choice
+from ist_core.encoding import Example
+from ist_core.errors import TrainingDiverged
+from ist_core.ist import IST, AdapterLayer
+from ist_core.loss import summed_loss
+from ist_core.optimization import drop_frozen_state, learning_rate, make_optimizer, set_learning_rate
+from ist_core.spec import JobSpec
+
+
+@dataclass(frozen=True, slots=True)
+class StepOutcome:
+    """What one optimizer step did."""
+
+    loss: float
+    """Mean over the step's supervised tokens, before the update."""
+    learning_rate: float
+    grad_norm: float
+    """Before clipping."""
+    tokens: int
+    active: tuple[int, ...]
+    probe_seconds: float
+
+
+class Stepper:
+    """Holds what lasts from step to step: model, adapter layers, optimizer, IST.
+
+    Args:
+        ist: None updates every layer in every step.
+        check_stop: called before each probe candidate and each micro-batch; may raise to end the run.
+    """
+
+    def __init__(
+        self,
+        model: PeftModel,
+        layers: Sequence[AdapterLayer],
+        spec: JobSpec,
+        *,
+        ist: IST | None,
+        probe: Sequence[Example],
+        total_steps: int,
+        pad: int,
+        device: torch.device,
+        check_stop: Callable[[], None],
+    ) -> None:
+        self._model = model
+        self._spec = spec
+        self._ist = ist
+        self._probe = probe
+        self._total_steps = total_steps
+        self._pad = pad
+        self._device = device
+        self._check_stop = check_stop
+        self._layer_count = len(layers)
+        self._parameters = [parameter for layer in layers for parameter in layer.parameters]
+        self._optimizer = make_optimizer(self._parameters, spec)
+
+    @property
+    def importance(self) -> tuple[float, ...]:
+        """One score a layer; zeros without IST."""
+        return self._ist.importance if self._ist else (0.0,) * self._layer_count
+
+    def step(self, step: int, examples: Sequence[Example]) -> StepOutcome:
+        """Make the optimizer step that follows `step` finished ones.
+
+        Raises:
+            TrainingDiverged: if the loss or a gradient is not finite.
+        """
+        probe_seconds = self._probe_if_due(step)
+        active = self._select(step)
+        rate = learning_rate(step, self._total_steps, self._spec)
+        set_learning_rate(self._optimizer, rate)
+        self._model.train()
+        batches = self._micro_batches(examples)
+        loss = self._accumulate(batches, step)
+        trainable = [parameter for parameter in self._parameters if parameter.requires_grad]
+        norm = float(torch.nn.utils.clip_grad_norm_(trainable, self._spec.max_grad_norm))
+        if not math.isfinite(norm):
+            raise TrainingDiverged(f"the gradient is not finite in step {step + 1}; lower learning_rate")
+        self._optimizer.step()
+        self._optimizer.zero_grad(set_to_none=True)
+        return StepOutcome(loss, rate, norm, sum(batch.size for batch in batches), active, probe_seconds)
+
+    def _probe_if_due(self, step: int) -> float:
+        if self._ist is None or not self._ist.probe_due(step):
+            return 0.0
+        start = time.perf_counter()
+        size = self._spec.ist.probe_batch_size if self._spec.ist else 0
+        chosen = probe_choice(len(self._probe), size=size, seed=self._spec.seed, step=step)
+        batches = self._micro_batches([self._probe[index] for index in chosen])
+        self._model.eval()
+        self._ist.probe(lambda: self._mean_loss(batches, step))
+        return time.perf_counter() - start
+
+    def _select(self, step: int) -> tuple[int, ...]:
+        if self._ist is None:
+            return tuple(range(self._layer_count))
+        active = self._ist.select(step)
+        if self._spec.ist and self._spec.ist.optimizer_state == "drop":
+            drop_frozen_state(self._optimizer)
+        return active
+
+    def _micro_batches(self, examples: Sequence[Example]) -> list[Batch]:
+        size = self._spec.micro_batch_size or max(self._spec.batch_size, len(examples))
+        return [
+            collate(examples[at : at + size], pad=self._pad, device=self._device)
+            for at in range(0, len(examples), size)
+        ]
+
+    def _accumulate(self, batches: Sequence[Batch], step: int) -> float:
+        """Add up the gradient of the mean loss over all the batches' supervised tokens; return that loss."""
+        count = sum(len(batch.targets) for batch in batches)
+        total = 0.0
+        for batch in batches:
+            self._check_stop()
+            loss = summed_loss(self._model, batch) / count
+            total += _finite(loss, step)
+            loss.backward()  # type: ignore[no-untyped-call]  # torch has no types here
+        return total
+
+    @torch.inference_mode()
+    def _mean_loss(self, batches: Sequence[Batch], step: int) -> float:
+        total = 0.0
+        for batch in batches:
+            self._check_stop()
+            total += _finite(summed_loss(self._model, batch), step)
+        return total / sum(len(batch.targets) for batch in batches)
+
+
+def _finite(loss: torch.Tensor, step: int) -> float:
+    value = loss.item()
+    if not math.isfinite(value):
+        advice = "lower learning_rate, or use precision float32"
+        raise TrainingDiverged(f"the loss is {value} in step {step + 1}; {advice}")
+    return value

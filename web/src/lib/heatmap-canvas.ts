@@ -1,0 +1,153 @@
+/** Paints a grid on a canvas: cells, marks of updated layers, axes. Lengths are in CSS pixels. */
+
+import { luminance, type Colormap, type Rgb } from "./colormap";
+import { rowTop, scale, wholeTicks, type Cell, type Grid } from "./heatmap";
+
+/** Room for the axes; the loss chart keeps the same, so that the steps of both stand in line. */
+export const GUTTER = { left: 48, right: 10, top: 8, bottom: 40 } as const;
+
+export interface Look {
+  width: number;
+  height: number;
+  /** Device pixels a CSS pixel. */
+  density: number;
+  map: Colormap;
+  ink: string;
+  font: string;
+  marks: boolean;
+}
+
+export interface Scene {
+  grid: Grid;
+  extent: number;
+  lowest: number;
+  highest: number;
+  cursor: Cell | null;
+}
+
+export interface Plot {
+  left: number;
+  top: number;
+  width: number;
+  height: number;
+}
+
+export function plotArea(width: number, height: number): Plot {
+  return {
+    left: GUTTER.left,
+    top: GUTTER.top,
+    width: Math.max(1, width - GUTTER.left - GUTTER.right),
+    height: Math.max(1, height - GUTTER.top - GUTTER.bottom),
+  };
+}
+
+export function paint(context: CanvasRenderingContext2D, cells: HTMLCanvasElement, scene: Scene, look: Look): void {
+  const plot = plotArea(look.width, look.height);
+  context.setTransform(look.density, 0, 0, look.density, 0, 0);
+  context.clearRect(0, 0, look.width, look.height);
+  if (scene.grid.layers === 0) return;
+  paintCells(context, cells, scene, look, plot);
+  if (look.marks) paintMarks(context, scene, look, plot);
+  paintAxes(context, scene, look, plot);
+  if (scene.cursor) paintCursor(context, scene.cursor, scene, look, plot);
+}
+
+/** One pixel a cell on a canvas of its own, then enlarged without smoothing. */
+function paintCells(
+  context: CanvasRenderingContext2D,
+  cells: HTMLCanvasElement,
+  { grid, lowest, highest }: Scene,
+  { map }: Look,
+  plot: Plot,
+): void {
+  const image = new ImageData(grid.columns, grid.layers);
+  for (let column = 0; column < grid.columns; column++) {
+    for (let layer = 0; layer < grid.layers; layer++) {
+      const score = grid.mean[column * grid.layers + layer] as number;
+      if (Number.isNaN(score)) continue;
+      const pixel = ((grid.layers - 1 - layer) * grid.columns + column) * 4;
+      image.data.set(map(scale(score, lowest, highest)), pixel);
+      image.data[pixel + 3] = 255;
+    }
+  }
+  cells.width = grid.columns;
+  cells.height = grid.layers;
+  cells.getContext("2d")?.putImageData(image, 0, 0);
+  context.imageSmoothingEnabled = false;
+  context.drawImage(cells, plot.left, plot.top, plot.width, plot.height);
+}
+
+/** A dot in each cell whose layer was updated, fainter where a column stands for steps that differ. */
+function paintMarks(
+  context: CanvasRenderingContext2D,
+  { grid, lowest, highest }: Scene,
+  { map, density }: Look,
+  plot: Plot,
+): void {
+  const cellWidth = plot.width / grid.columns;
+  const cellHeight = plot.height / grid.layers;
+  const size = Math.min(4, 0.42 * cellHeight);
+  const width = Math.max(1 / density, Math.min(size, 0.6 * cellWidth));
+  for (let column = 0; column < grid.columns; column++) {
+    const x = plot.left + (column + 0.5) * cellWidth - width / 2;
+    for (let layer = 0; layer < grid.layers; layer++) {
+      const share = grid.share[column * grid.layers + layer] as number;
+      if (share === 0) continue;
+      const colour = map(scale(grid.mean[column * grid.layers + layer] as number, lowest, highest));
+      context.fillStyle = markOn(colour, 0.2 + 0.6 * share);
+      const y = plot.top + rowTop(layer, grid.layers) * plot.height + (cellHeight - size) / 2;
+      context.fillRect(x, y, width, size);
+    }
+  }
+}
+
+/** White on dark cells and near-black on light ones: a mark that shows whatever the cell's colour. */
+function markOn(cell: Rgb, alpha: number): string {
+  return luminance(cell) > 0.22 ? `rgb(10 22 30 / ${alpha})` : `rgb(255 252 240 / ${alpha})`;
+}
+
+function paintAxes(
+  context: CanvasRenderingContext2D,
+  { grid, extent }: Scene,
+  { ink, font }: Look,
+  plot: Plot,
+): void {
+  context.fillStyle = ink;
+  context.font = font;
+  context.textAlign = "right";
+  context.textBaseline = "middle";
+  const rowHeight = plot.height / grid.layers;
+  for (const layer of [...new Set([0, ...wholeTicks(0, grid.layers - 1, plot.height / 26)])]) {
+    const y = plot.top + rowTop(layer, grid.layers) * plot.height + rowHeight / 2;
+    context.fillText(String(layer), plot.left - 8, y);
+  }
+  context.textAlign = "center";
+  context.textBaseline = "top";
+  const bottom = plot.top + plot.height;
+  for (const step of wholeTicks(1, extent, plot.width / 70)) {
+    context.fillText(String(step), plot.left + ((step - 0.5) / extent) * plot.width, bottom + 7);
+  }
+  context.fillText("step", plot.left + plot.width / 2, bottom + 24);
+  context.save();
+  context.translate(11, plot.top + plot.height / 2);
+  context.rotate(-Math.PI / 2);
+  context.textBaseline = "middle";
+  context.fillText("layer", 0, 0);
+  context.restore();
+}
+
+function paintCursor(
+  context: CanvasRenderingContext2D,
+  cell: Cell,
+  { grid, extent }: Scene,
+  { ink }: Look,
+  plot: Plot,
+): void {
+  const width = Math.max(plot.width / extent, 5);
+  const height = plot.height / grid.layers;
+  const x = plot.left + ((cell.step - 0.5) / extent) * plot.width - width / 2;
+  const y = plot.top + rowTop(cell.layer, grid.layers) * plot.height;
+  context.lineWidth = 1.5;
+  context.strokeStyle = ink;
+  context.strokeRect(x - 1, y - 1, width + 2, height + 2);
+}
