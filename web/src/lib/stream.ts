@@ -3,12 +3,7 @@
 import type { Frame } from "./types";
 
 /** The part of a WebSocket that is used, so that tests can stand in for one. */
-export interface Socket {
-  onopen: (() => void) | null;
-  onmessage: ((message: { data: unknown }) => void) | null;
-  onclose: ((event: { code: number; reason: string }) => void) | null;
-  close(code?: number): void;
-}
+export type Socket = Pick<WebSocket, "onopen" | "onmessage" | "onclose" | "close">;
 
 export type Link =
   | { kind: "connecting" }
@@ -69,7 +64,11 @@ export class JobStream {
 
   #drop(): Socket | null {
     const socket = this.#socket;
-    if (socket) socket.onopen = socket.onmessage = socket.onclose = null;
+    if (socket) {
+      socket.onopen = null;
+      socket.onmessage = null;
+      socket.onclose = null;
+    }
     this.#socket = null;
     return socket;
   }
