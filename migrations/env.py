@@ -14,7 +14,9 @@ def run() -> None:
     engine = create_engine(context.config.attributes["url"])
     with engine.begin() as connection:
         connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": LOCK})
-        context.configure(connection=connection, target_metadata=Base.metadata, transaction_per_migration=False)
+        context.configure(
+            connection=connection, target_metadata=Base.metadata, transaction_per_migration=False
+        )
         context.run_migrations()
     engine.dispose()
 
