@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
 from torch import nn
@@ -14,7 +16,7 @@ from ist_core.spec import LoraSpec
 
 
 def add_lora(model: PreTrainedModel, spec: LoraSpec, *, seed: int) -> PeftModel:
-    """Return `model` with LoRA on the linear modules of its decoder layers, and only there; the base is frozen.
+    """Return `model` with LoRA on linear modules of its decoder layers, and only there; the base is frozen.
 
     Adapter weights are float32, also on a bfloat16 base; they depend on `seed` alone.
 
@@ -27,8 +29,8 @@ def add_lora(model: PreTrainedModel, spec: LoraSpec, *, seed: int) -> PeftModel:
     wanted = short if spec.target_modules is None else set(spec.target_modules)
     if unknown := sorted(wanted - short):
         names = ", ".join(sorted(short))
-        reason = f"the model's layers have no linear module called {', '.join(map(repr, unknown))}; they have {names}"
-        raise AdapterError(reason, param="adapter.target_modules")
+        reason = f"the model's layers have no linear module called {', '.join(map(repr, unknown))}"
+        raise AdapterError(f"{reason}; they have {names}", param="adapter.target_modules")
     config = LoraConfig(
         r=spec.rank,
         lora_alpha=spec.alpha if spec.alpha is not None else 2 * spec.rank,  # type: ignore[arg-type]  # peft divides it, a float is fine
@@ -37,7 +39,9 @@ def add_lora(model: PreTrainedModel, spec: LoraSpec, *, seed: int) -> PeftModel:
         target_modules=[name for name in known if name.rpartition(".")[2] in wanted],
         task_type="CAUSAL_LM",
     )
-    with torch.random.fork_rng():
+    with torch.random.fork_rng(), warnings.catch_warnings():
+        # peft 0.21 asks for an attribute that transformers 5.23 has renamed.
+        warnings.filterwarnings("ignore", "`is_gradient_checkpointing` is deprecated", FutureWarning)
         torch.manual_seed(seed)
         adapted = get_peft_model(model, config)
     if not isinstance(adapted, PeftModel):

@@ -54,7 +54,7 @@ def collate(examples: Sequence[Example], *, pad: int, device: torch.device) -> B
 
 
 def epoch_order(lengths: Sequence[int], *, batch_size: int, seed: int, epoch: int) -> list[list[int]]:
-    """Return the batches of one epoch as lists of indices; each index comes once, the last batch may be short."""
+    """Return the batches of one epoch, each index once; the last batch of a window may be short."""
     generator = torch.Generator().manual_seed(seed + _EPOCH_STRIDE * (epoch + 1))
     shuffled = torch.randperm(len(lengths), generator=generator).tolist()
     window = _WINDOW * batch_size

@@ -1,4 +1,4 @@
-"""Conversations to tokens and labels: the chat template is rendered, only the assistant's tokens are learnt."""
+"""Conversations to tokens and labels: the chat template is rendered, assistant tokens are learnt."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ FALLBACK_TEMPLATE = (
     "{% endfor %}"
     "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
 )
-"""ChatML for models that bring no template; a turn ends with the tokenizer's own end token, so they can stop."""
+"""ChatML for models without a template; a turn ends with the tokenizer's own end token, so they can stop."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +89,7 @@ def encode_row(row: ChatRow, tokenizer: PreTrainedTokenizerBase, *, max_length: 
         before = _render(tokenizer, messages[:index], row.line, prompt=True)
         after = _render(tokenizer, messages[: index + 1], row.line)
         if not (text.startswith(after) and after.startswith(before)):
-            reason = "the model's chat template rewrites earlier turns here, so answers cannot be told from prompts"
+            reason = "the model's chat template rewrites earlier turns, so answers cannot be found"
             advice = "give each row one assistant message, or use a model with another template"
             raise DatasetError([Problem(row.line, f"messages[{index}]", f"{reason}; {advice}")])
         start = _answer_start(tokens, _tokenize(tokenizer, before))

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import torch
 from peft import PeftModel
 from torch import nn
 from torch.nn.functional import cross_entropy
+from transformers import PreTrainedModel
 
 from ist_core.batches import Batch
 from ist_core.errors import ModelError
@@ -19,7 +20,9 @@ def summed_loss(model: PeftModel, batch: Batch) -> torch.Tensor:
     The hidden states are gathered just before the model's output layer, so logits have shape (1, N, vocab)
     and not (B, T, vocab), and whatever the model does after that layer (scaling, soft caps) still happens.
     """
-    head = model.get_base_model().get_output_embeddings()
+    # peft types the base as a bare Module.
+    base = cast("PreTrainedModel", model.get_base_model())
+    head = base.get_output_embeddings()  # type: ignore[no-untyped-call]  # transformers has no types here
     if not isinstance(head, nn.Module):
         raise ModelError("the model has no output layer, so it is no causal language model")
 

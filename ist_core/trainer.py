@@ -27,7 +27,7 @@ from ist_core.models import BaseModel, load_base_model
 from ist_core.records import Emitted, JsonValue, Message, Started, StepRecord, TrainResult
 from ist_core.spec import JobSpec
 from ist_core.stepper import StepOutcome, Stepper
-from ist_core.stopping import Stopped, StopCheck
+from ist_core.stopping import StopCheck, Stopped
 
 
 def train(

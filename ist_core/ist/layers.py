@@ -20,7 +20,7 @@ class AdapterLayer:
 
 
 def decoder_layers(model: nn.Module) -> tuple[str, nn.ModuleList]:
-    """Return the name and the list of the model's decoder layers: the outermost `ModuleList` with most weights.
+    """Return name and list of the model's decoder layers: the outermost `ModuleList` with most weights.
 
     Raises:
         AdapterError: if there is no such list, or two of similar size (an encoder beside a decoder).

@@ -5,7 +5,7 @@ Equations (symbols of Yao et al., 2024, section 3; the reference code stores the
     draw of layers to update        weight_i = sigmoid(s_i)
     draw of layers to suppress      weight_i = sigmoid(-s_i)
     paper reward of candidate k     r_k = exp(-l_k) - mean_j exp(-l_j)
-    standard reward                 r_k = GAIN * (mean_j x_j - x_k) / sqrt(var_j x_j + NOISE^2),  x_j = log l_j
+    standard reward                 r_k = GAIN * (mean_j x_j - x_k) / sqrt(var_j x_j + NOISE^2), x_j = log l_j
     update for each i in S_k        s_i <- s_i - mu * r_k * sigmoid(s_i) * (1 - sigmoid(s_i))
 
 All candidates of a probe use the scores from before it. A suppressed layer whose candidate still has a low

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from torch import nn
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from ist_core.catalog import ModelSource
@@ -49,4 +50,7 @@ def load_base_model(
         tokenizer.pad_token = tokenizer.eos_token
     # The name that adapters record as their base: what a person would type, not a cache folder.
     model.name_or_path = source.location if source.kind == "folder" else source.name
-    return BaseModel(source, model.to(device).eval().requires_grad_(False), tokenizer)
+    # Through nn.Module, because transformers wraps these methods in decorators that lose their types.
+    nn.Module.to(model, device)
+    nn.Module.eval(model)
+    return BaseModel(source, model.requires_grad_(False), tokenizer)

@@ -10,9 +10,9 @@ from transformers.utils import logging
 def no_progress_bars() -> Iterator[None]:
     """Switch transformers' progress bars off inside the block, and back to what they were."""
     shown = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # transformers has no types here
     try:
         yield
     finally:
         if shown:
-            logging.enable_progress_bar()
+            logging.enable_progress_bar()  # type: ignore[no-untyped-call]  # the same
