@@ -16,7 +16,7 @@ const { values: options } = parseArgs({
     screenshot: { type: "string" },
     theme: { type: "string", default: "light" },
     width: { type: "string", default: "1280" },
-    timeout: { type: "string", default: "180" },
+    timeout: { type: "string", default: "75" },
   },
 });
 const FLAGS = [
@@ -129,7 +129,7 @@ async function main() {
     need(colours > 2, "the heatmap's canvas is blank");
     if (options.screenshot) await page.screenshot({ path: options.screenshot, fullPage: true });
     need(faults.length === 0, faults.join("; "));
-    console.log(JSON.stringify({ ...seen, first_loss_points: first.loss_points, colours, policy, faults }));
+    console.log(JSON.stringify({ steps: seen.loss_points, ...seen, first_loss_points: first.loss_points, colours, policy, faults }));
   } finally {
     await browser.close();
   }
