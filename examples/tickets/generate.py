@@ -58,7 +58,7 @@ DATES: dict[str, tuple[str, ...]] = {
     "other": ("bought on {}", "ordered {}", "it was from {}", "purchased {}"),
 }
 URGENCY: dict[str, tuple[str, ...]] = {
-    "low": ("no rush", "whenever you can", "take your time", "not urgent", "no hurry"),
+    "low": ("no rush", "whenever you can", "take your time", "no hurry", "there is no hurry"),
     "normal": (),
     "high": ("asap", "urgent!", "this is urgent", "hurry please", "as soon as possible", "right now!!"),
 }
@@ -118,8 +118,8 @@ def draw_ticket(draw: Draw) -> Ticket:
         product=draw.choice(tuple(PRODUCTS)),
         order_id=draw_order_id(draw) if intent != "order" and draw.chance(0.75) else None,
         quantity=1 + draw.below(12) if draw.chance(0.55) else None,
-        date=day.isoformat() if draw.chance(0.4) else None,
-        urgency=draw.choice(("low", "normal", "normal", "high")),
+        date=day.isoformat() if draw.chance(0.6) else None,
+        urgency=draw.choice(("low", "normal", "high")),
     )
 
 
