@@ -59,24 +59,14 @@ class IstSpec(Strict):
     """What happens to a layer's optimizer state while the layer is not selected."""
 
 
-class JobSpec(Strict):
-    """One fine-tuning job, complete and resolved: the same spec, data and seed give the same weights.
+class TrainingOptions(Strict):
+    """How to train: the part of a job spec that a request may leave out."""
 
-    In the service `training_file` and `validation_file` are file ids, which the worker replaces by local
-    paths before it calls the engine; used alone, they are paths.
-    """
-
-    model: Annotated[str, Field(min_length=1, max_length=255)]
-    training_file: Annotated[str, Field(min_length=1)]
-    validation_file: Annotated[str, Field(min_length=1)] | None = None
     adapter: LoraSpec = LoraSpec()
     ist: IstSpec | None = IstSpec()
     """None trains every layer in every step (plain LoRA)."""
-    n_epochs: Annotated[int, Field(ge=1, le=50)] = 3
     max_steps: Annotated[int, Field(ge=1)] | None = None
     """Ends the job after this many optimizer steps even within an epoch."""
-    batch_size: Annotated[int, Field(ge=1, le=256)] = 8
-    """Examples per optimizer step."""
     micro_batch_size: Annotated[int, Field(ge=1, le=256)] | None = None
     """Examples per forward pass; None means the whole batch at once."""
     learning_rate: Annotated[float, Field(gt=0, le=1)] = 1e-3
@@ -88,6 +78,21 @@ class JobSpec(Strict):
     """Tokens per example; longer ones are cut at the end."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """auto: bfloat16 on a GPU that has it, float32 elsewhere."""
+
+
+class JobSpec(TrainingOptions):
+    """One fine-tuning job, complete and resolved: the same spec, data and seed give the same weights.
+
+    In the service `training_file` and `validation_file` are file ids, which the worker replaces by local
+    paths before it calls the engine; used alone, they are paths.
+    """
+
+    model: Annotated[str, Field(min_length=1, max_length=255)]
+    training_file: Annotated[str, Field(min_length=1)]
+    validation_file: Annotated[str, Field(min_length=1)] | None = None
+    n_epochs: Annotated[int, Field(ge=1, le=50)] = 3
+    batch_size: Annotated[int, Field(ge=1, le=256)] = 8
+    """Examples per optimizer step."""
     seed: Annotated[int, Field(ge=0, le=MAX_SEED)] = 42
 
     @model_validator(mode="after")
