@@ -59,6 +59,7 @@ function read(page) {
     return {
       job: header?.dataset.job ?? null,
       state: header?.dataset.state ?? null,
+      link: header?.dataset.link ?? null,
       step: Number(header?.dataset.step ?? 0),
       loss_points: number('[data-figure="loss"]', "steps"),
       last_loss: number('[data-figure="loss"]', "lastLoss"),
@@ -87,10 +88,13 @@ async function follow(page) {
   for (;;) {
     const seen = await read(page);
     if (seen.loss_points > 0) first ??= seen;
-    const ended = ["succeeded", "failed", "cancelled"].includes(seen.state);
+    // The first frame tells how the job ended; the link ends when everything before that has been replayed.
+    const over = ["succeeded", "failed", "cancelled"].includes(seen.state);
+    const ended = over && seen.link === "ended";
     const grown = first !== null && (ended || seen.loss_points > first.loss_points);
     // A job may end before a page that waits for "running" looks: its points are proof enough.
-    if (grown && (seen.state === options.until || (ended && options.until === "running"))) return { first, seen };
+    const there = over ? ended && ["running", seen.state].includes(options.until) : seen.state === options.until;
+    if (grown && there) return { first, seen };
     need(!ended || seen.state === options.until, `the job ended as ${seen.state}, not ${options.until}: ${seen.error}`);
     need(Date.now() < DEADLINE, `not ${options.until} in time; last seen: ${JSON.stringify(seen)}`);
     await page.waitForTimeout(150);

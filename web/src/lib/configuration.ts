@@ -38,7 +38,7 @@ function rows(values: Values): Row[] {
 }
 
 function text(value: unknown): string {
-  if (value === null || value === undefined) return "default";
+  if (value === null || value === undefined) return "not set";
   if (typeof value === "number") return plain(value);
   if (Array.isArray(value)) return value.map(text).join(", ");
   return typeof value === "object" ? JSON.stringify(value) : String(value);

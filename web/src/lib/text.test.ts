@@ -45,7 +45,7 @@ test("the configuration is grouped, with the request's own names", () => {
   const spec = { model: "m", learning_rate: 0.001, adapter: { rank: 16, alpha: null }, ist: null };
   expect(configuration({ spec } as unknown as Job)).toEqual([
     { title: "Training", rows: [{ name: "model", value: "m" }, { name: "learning_rate", value: "0.001" }] },
-    { title: "Adapter", rows: [{ name: "rank", value: "16" }, { name: "alpha", value: "default" }] },
+    { title: "Adapter", rows: [{ name: "rank", value: "16" }, { name: "alpha", value: "not set" }] },
     { title: "Importance-aware sparse tuning", rows: [{ name: "ist", value: "off: every layer in every step" }] },
   ]);
 });
