@@ -241,6 +241,16 @@ def mark_sent(session: Session, job_id: str) -> None:
     )
 
 
+def mark_unsent(session: Session, job_id: str) -> None:
+    """Note that a wake-up was taken from the queue in vain, so that the scheduler sends another."""
+    session.execute(
+        update(Job)
+        .where(Job.id == job_id, Job.state == State.QUEUED)
+        .values(sent_at=None)
+        .execution_options(synchronize_session=False)
+    )
+
+
 def unsent_jobs(session: Session, *, sent_before_seconds: float | None = None, limit: int = 100) -> list[str]:
     """Ids of queued jobs without a wake-up, oldest first.
 

@@ -1,0 +1,87 @@
+"""The Celery app: one task, which claims a job and supervises its trainer process.
+
+Messages are wake-ups that hold a job id; PostgreSQL holds the truth. So a message that is lost is sent again
+by the scheduler, and one that is delivered twice finds nothing to claim.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+
+from celery import Celery
+from celery.signals import worker_shutting_down
+
+from store import bus
+from store.database import Database
+from store.settings import Settings, get_settings
+from worker.supervisor import Supervisor
+
+TASK = "isthmus.train"
+
+shutting_down = threading.Event()
+"""Set when Celery begins a warm shutdown; supervisors then stop their trainers and give the jobs back."""
+
+
+def create_app(settings: Settings) -> Celery:
+    """The app for a broker, without its task: enough to send wake-ups."""
+    app = Celery("isthmus", broker=settings.redis_url)
+    app.conf.update(
+        task_default_queue=settings.queue,
+        task_serializer="json",
+        accept_content=["json"],
+        task_ignore_result=True,
+        # A message is acknowledged when the job's run is over, so a busy worker takes no second one: the
+        # next job stays in the queue for a worker that is free.
+        task_acks_late=True,
+        worker_prefetch_multiplier=1,
+        # The task only watches a child process. Threads run in the main process, where signals arrive and
+        # where one shutdown flag reaches every supervisor; prefork's children would be daemonic copies.
+        worker_pool="threads",
+        worker_concurrency=1,
+        worker_enable_remote_control=False,
+        worker_cancel_long_running_tasks_on_connection_loss=False,
+        broker_connection_retry_on_startup=True,
+        broker_connection_max_retries=None,
+        broker_transport_options={"socket_connect_timeout": 5, "socket_timeout": 30},
+    )
+    return app
+
+
+def send(app: Celery, job_id: str) -> None:
+    """Send the wake-up of a job; raises `kombu.exceptions.OperationalError` while the broker is away."""
+    app.send_task(TASK, args=[job_id], retry=False)
+
+
+def create_worker(settings: Settings) -> Celery:
+    """The app with its task."""
+    app = create_app(settings)
+    supervisor = Supervisor(
+        settings,
+        Database(settings.database_url),
+        bus.connect(settings.redis_url),
+        worker=f"{socket.gethostname()}:{os.getpid()}",
+        shutting_down=shutting_down,
+    )
+
+    def train(job_id: str) -> None:
+        supervisor.run(job_id)
+
+    app.task(name=TASK)(train)
+    return app
+
+
+def _begin_shutdown(**_: object) -> None:
+    shutting_down.set()
+
+
+worker_shutting_down.connect(_begin_shutdown)
+
+
+def main() -> None:
+    """Run a worker until SIGTERM or Ctrl-C."""
+    settings = get_settings()
+    create_worker(settings).worker_main(
+        ["worker", "--loglevel=INFO", "--without-mingle", "--without-gossip", "--without-heartbeat"]
+    )

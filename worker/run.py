@@ -1,0 +1,152 @@
+"""`python -m worker.run JOB_ID ATTEMPT`: the trainer process of one attempt at a job.
+
+It ends when its stdin closes, which is when its supervisor is gone: nothing trains unwatched. SIGTERM asks it
+to stop; the supervisor then writes what became of the job.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import signal
+import sys
+import threading
+from pathlib import Path
+
+import redis
+
+from ist_core.catalog import Catalog
+from ist_core.errors import EngineError
+from ist_core.records import TrainResult
+from ist_core.spec import JobSpec
+from ist_core.trainer import train
+from store import bus, jobs
+from store.database import Database
+from store.files import get_file
+from store.objects import LocalObjects, ObjectStore
+from store.settings import Settings, get_settings
+from store.tables import Job
+from worker.publish import Publication
+from worker.reporter import JobLost, Reporter
+from worker.retry import until_back
+from worker.scratch import Scratch
+
+logger = logging.getLogger(__name__)
+
+
+def main() -> None:
+    """Train the job that the command line names; exit code 0 unless the process itself is broken."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    job_id, attempt = sys.argv[1], int(sys.argv[2])
+    stop = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    threading.Thread(target=_end_with_supervisor, name="supervisor-watch", daemon=True).start()
+    settings = get_settings()
+    trainer = Trainer(
+        settings,
+        Database(settings.database_url),
+        bus.connect(settings.redis_url),
+        LocalObjects(settings.data_dir / "objects"),
+        stop,
+    )
+    trainer.run(job_id, attempt)
+
+
+def _end_with_supervisor() -> None:
+    os.read(sys.stdin.fileno(), 1)  # returns at the end of the pipe; nothing is ever sent
+    os._exit(1)
+
+
+class Trainer:
+    """Runs the engine on one attempt and writes what came of it, as long as the attempt holds the job."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        database: Database,
+        client: redis.Redis,
+        objects: ObjectStore,
+        stop: threading.Event,
+    ) -> None:
+        self._settings = settings
+        self._database = database
+        self._redis = client
+        self._objects = objects
+        self._stop = stop
+
+    def run(self, job_id: str, attempt: int) -> None:
+        """Train, store the result and end the job; failures become the job's error."""
+        try:
+            self._train_and_publish(job_id, attempt)
+        except JobLost:
+            logger.warning("the job was taken over or has ended; this attempt ends without a trace")
+        except EngineError as error:
+            logger.info("the job fails with %s: %s", error.code, error.message)
+            self._fail(job_id, attempt, error.code, error.message, error.param)
+        except Exception as error:
+            logger.exception("the job fails with an unexpected error")
+            message = f"The trainer met an unexpected error ({type(error).__name__}); its log has the details"
+            self._fail(job_id, attempt, "internal_error", message, None)
+
+    def _train_and_publish(self, job_id: str, attempt: int) -> None:
+        scratch = Scratch(self._settings.data_dir, job_id, attempt)
+        with self._database.session() as session:
+            job = jobs.get_job(session, job_id)
+        if job is None or job.attempt != attempt:
+            raise JobLost(job_id)
+        output = scratch.folder / "output"
+        spec = self._localise(JobSpec.model_validate(job.spec), scratch.folder)
+        result = self._train(job, attempt, spec, output)
+        if result.stopped:
+            logger.info("stopped at step %d as asked", result.steps)
+            return
+        job = Publication(self._objects, job_id, attempt, output, result).publish(self._database)
+        bus.publish_job(self._redis, job.id, job.last_seq)
+
+    def _train(self, job: Job, attempt: int, spec: JobSpec, output: Path) -> TrainResult:
+        reporter = Reporter(self._database, self._redis, job.id, attempt)
+        try:
+            return train(
+                spec,
+                output_dir=output,
+                emit=reporter.emit,
+                should_stop=lambda: self._stop.is_set() or reporter.lost.is_set(),
+                catalog=Catalog(
+                    self._settings.models_dir or self._settings.data_dir / "models", hub=self._settings.hub
+                ),
+                cache_dir=self._settings.data_dir / "cache",
+            )
+        finally:
+            reporter.close()
+
+    def _localise(self, spec: JobSpec, folder: Path) -> JobSpec:
+        """The spec with paths in place of file ids: the files are copied out of object storage."""
+        paths = {"training_file": str(self._copy(spec.training_file, folder / "training.jsonl"))}
+        if spec.validation_file is not None:
+            paths["validation_file"] = str(self._copy(spec.validation_file, folder / "validation.jsonl"))
+        return spec.model_copy(update=paths)
+
+    def _copy(self, file_id: str, target: Path) -> Path:
+        with self._database.session() as session:
+            file = get_file(session, file_id)
+        if file is None:
+            raise LookupError(f"file {file_id} has no row")
+        with self._objects.open(file.key) as source, target.open("wb") as copy:
+            shutil.copyfileobj(source, copy)
+        return target
+
+    def _fail(self, job_id: str, attempt: int, code: str, message: str, param: str | None) -> None:
+        def write() -> Job | None:
+            with self._database.session() as session:
+                return jobs.finish_failed(session, job_id, attempt, code=code, message=message, param=param)
+
+        job = until_back(write)
+        if job is None:
+            logger.warning("the failure is not written: the attempt no longer holds the job")
+            return
+        bus.publish_job(self._redis, job.id, job.last_seq)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,95 @@
+"""`python -m worker.scheduler`: takes back the jobs of lost workers, and sends wake-ups that are missing."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import threading
+
+import redis
+from celery import Celery
+from kombu.exceptions import OperationalError as BrokerAway
+
+from store import bus, jobs
+from store.database import DATABASE_AWAY, Database
+from store.settings import Settings, get_settings
+from worker.app import create_app, send
+
+RESEND_SECONDS = 15.0
+
+logger = logging.getLogger(__name__)
+
+
+class Scheduler:
+    """Looks after the queue; several may run at once."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        database: Database,
+        client: redis.Redis,
+        app: Celery,
+        *,
+        resend_seconds: float = RESEND_SECONDS,
+    ) -> None:
+        self._settings = settings
+        self._database = database
+        self._redis = client
+        self._app = app
+        self._resend_seconds = resend_seconds
+
+    def run(self, stop: threading.Event) -> None:
+        """Tick until `stop` is set; PostgreSQL or Redis being away only delays the work."""
+        while not stop.is_set():
+            try:
+                self.tick()
+            except DATABASE_AWAY as error:
+                logger.warning("the database is away: %s", error)
+            except (redis.RedisError, BrokerAway) as error:
+                logger.warning("Redis is away: %s", error)
+            stop.wait(self._settings.scheduler_seconds)
+
+    def tick(self) -> None:
+        """Do all that is due once."""
+        self._take_back_lost()
+        self._send_missing()
+
+    def _take_back_lost(self) -> None:
+        with self._database.session() as session:
+            changed = [
+                jobs.take_back(session, job, max_losses=self._settings.max_attempts)
+                for job in jobs.expired_jobs(session)
+            ]
+        for job in changed:
+            if job is not None:
+                logger.warning("the worker of %s was lost: now %s", job.id, job.state.value)
+                bus.publish_job(self._redis, job.id, job.last_seq)
+
+    def _send_missing(self) -> None:
+        # A wake-up that was sent but is in no queue was either taken by a worker, which claims the job at
+        # once, or lost with Redis; after a while it can only be the latter.
+        empty = self._redis.llen(self._settings.queue) == 0
+        with self._database.session() as session:
+            missing = jobs.unsent_jobs(session, sent_before_seconds=self._resend_seconds if empty else None)
+        for job_id in missing:
+            send(self._app, job_id)
+            with self._database.session() as session:
+                jobs.mark_sent(session, job_id)
+            logger.info("sent %s", job_id)
+
+
+def main() -> None:
+    """Run the scheduler until SIGTERM or Ctrl-C."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    settings = get_settings()
+    database = Database(settings.database_url)
+    with bus.connect(settings.redis_url) as client:
+        Scheduler(settings, database, client, create_app(settings)).run(stop)
+    database.close()
+
+
+if __name__ == "__main__":
+    main()
