@@ -1,0 +1,1 @@
+"""Measurements that check what the documentation claims."""
