@@ -88,9 +88,9 @@ async function follow(page) {
   for (;;) {
     const seen = await read(page);
     if (seen.loss_points > 0) first ??= seen;
-    // The first frame tells how the job ended; the link ends when everything before that has been replayed.
+    // The first frame tells how the job ended; all its steps must be drawn when the replay ends.
     const over = ["succeeded", "failed", "cancelled"].includes(seen.state);
-    const ended = over && seen.link === "ended";
+    const ended = over && seen.link === "ended" && seen.loss_points === seen.step;
     const grown = first !== null && (ended || seen.loss_points > first.loss_points);
     // A job may end before a page that waits for "running" looks: its points are proof enough.
     const there = over ? ended && ["running", seen.state].includes(options.until) : seen.state === options.until;

@@ -49,7 +49,7 @@ export function paint(context: CanvasRenderingContext2D, cells: HTMLCanvasElemen
   paintCells(context, cells, scene, look, plot);
   if (look.marks) paintMarks(context, scene, look, plot);
   paintAxes(context, scene, look, plot);
-  if (scene.cursor) paintCursor(context, scene.cursor, scene, look, plot);
+  if (scene.cursor) paintCursor(context, scene.cursor, scene, plot);
 }
 
 /** One pixel a cell on a canvas of its own, then enlarged without smoothing. */
@@ -140,14 +140,17 @@ function paintCursor(
   context: CanvasRenderingContext2D,
   cell: Cell,
   { grid, extent }: Scene,
-  { ink }: Look,
   plot: Plot,
 ): void {
   const width = Math.max(plot.width / extent, 5);
   const height = plot.height / grid.layers;
   const x = plot.left + ((cell.step - 0.5) / extent) * plot.width - width / 2;
   const y = plot.top + rowTop(cell.layer, grid.layers) * plot.height;
+  // A light line within a dark one shows on every colour of both maps.
+  context.lineWidth = 4;
+  context.strokeStyle = "rgb(8 14 18 / 90%)";
+  context.strokeRect(x - 1, y - 1, width + 2, height + 2);
   context.lineWidth = 1.5;
-  context.strokeStyle = ink;
+  context.strokeStyle = "rgb(255 255 255)";
   context.strokeRect(x - 1, y - 1, width + 2, height + 2);
 }
