@@ -37,7 +37,7 @@ def add_event(session: Session, job_id: str, seq: int, message: Message) -> Even
         id=new_id("ftevent"),
         level=message.level,
         type="message",
-        message=message.text,
+        message=plain_text(message.text),
         data=plain(message.data),
     )
     session.add(event)
@@ -45,8 +45,13 @@ def add_event(session: Session, job_id: str, seq: int, message: Message) -> Even
 
 
 def plain(data: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
-    """A copy that JSONB can hold: PostgreSQL's JSON knows no NaN, no infinity and no NUL character."""
+    """A copy that JSONB can hold: PostgreSQL's JSON knows no NaN and no infinity."""
     return {key: _plain_value(value) for key, value in data.items()}
+
+
+def plain_text(text: str) -> str:
+    """The text without what PostgreSQL's cannot hold: NUL characters and lone surrogates."""
+    return text.encode(errors="replace").decode().replace("\0", "\N{REPLACEMENT CHARACTER}")
 
 
 def _plain_value(value: JsonValue) -> JsonValue:
@@ -54,7 +59,7 @@ def _plain_value(value: JsonValue) -> JsonValue:
         case float() if value - value != 0.0:  # NaN and the infinities
             return None
         case str():
-            return value.replace("\0", "\N{REPLACEMENT CHARACTER}")
+            return plain_text(value)
         case list():
             return [_plain_value(item) for item in value]
         case dict():

@@ -6,6 +6,7 @@ import string
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 import redis
@@ -24,10 +25,19 @@ TEMPLATE = "isthmus_template"
 
 
 @pytest.fixture(scope="session")
-def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A PostgreSQL server, by the URL of its maintenance database."""
-    with embedded_postgres(tmp_path_factory.mktemp("postgres")) as url:
-        yield url
+def postgres_url() -> Iterator[str]:
+    """A PostgreSQL server, by the URL of its maintenance database.
+
+    Its folder is not under pytest's, which every pytest that starts makes private again: run as root, the
+    server has a user of its own and would lose its data.
+    """
+    with TemporaryDirectory(prefix="isthmus-test-") as folder:
+        Path(folder).chmod(0o755)
+        with embedded_postgres(Path(folder) / "postgres") as url:
+            for setting in ("fsync", "synchronous_commit", "full_page_writes"):  # speed: nothing here is kept
+                _execute(url, f"ALTER SYSTEM SET {setting} = off")
+            _execute(url, "SELECT pg_reload_conf()")
+            yield url
 
 
 @pytest.fixture(scope="session")
