@@ -21,6 +21,7 @@ function setUp() {
   const sockets: FakeSocket[] = [];
   const frames: Frame[] = [];
   const links: Link["kind"][] = [];
+  const reasons: string[] = [];
   const onfailure = vi.fn();
   let cursor = 0;
   const stream = new JobStream({
@@ -33,11 +34,14 @@ function setUp() {
       frames.push(frame);
       if (frame.type === "step") cursor = frame.seq;
     },
-    onlink: (link) => links.push(link.kind),
+    onlink: (link) => {
+      links.push(link.kind);
+      if (link.kind === "refused") reasons.push(link.reason);
+    },
     onfailure,
     random: () => 1,
   });
-  return { stream, sockets, frames, links, onfailure, socket: (at: number) => sockets[at] as FakeSocket };
+  return { stream, sockets, frames, links, reasons, onfailure, socket: (at: number) => sockets[at] as FakeSocket };
 }
 
 const step = (seq: number) => ({ type: "step", seq, data: { step: seq, time: 0, metrics: {}, importance: [], active: [] } });
@@ -86,13 +90,26 @@ test("a job's end closes the socket for good", () => {
 });
 
 test("a refusal is told and not tried again", () => {
-  const { stream, sockets, links, socket } = setUp();
+  const { stream, sockets, frames, links, reasons, onfailure, socket } = setUp();
   stream.start();
   socket(0).onopen?.();
-  socket(0).onclose?.({ code: 4404, reason: "No such job" });
+  socket(0).send({ type: "error", error: { message: "No such job", code: "not_found" } });
+  socket(0).onclose?.({ code: 4404, reason: "" });
   vi.advanceTimersByTime(60_000);
   expect(sockets).toHaveLength(1);
+  expect(frames).toEqual([]);
   expect(links.at(-1)).toBe("refused");
+  expect(reasons).toEqual(["No such job"]);
+  expect(onfailure).toHaveBeenCalledOnce();
+});
+
+test("a fault of the service is not a refusal", () => {
+  const { stream, sockets, socket } = setUp();
+  stream.start();
+  socket(0).onopen?.();
+  socket(0).onclose?.({ code: 4500, reason: "" });
+  vi.advanceTimersByTime(500);
+  expect(sockets).toHaveLength(2);
 });
 
 test("a handshake that fails is reported; the network's return skips the wait", () => {

@@ -1,6 +1,6 @@
 /** The live stream of a job: one WebSocket at a time, opened again after the cursor when it breaks. */
 
-import type { Frame } from "./types";
+import type { ErrorFrame, Frame } from "./types";
 
 /** The part of a WebSocket that is used, so that tests can stand in for one. */
 export type Socket = Pick<WebSocket, "onopen" | "onmessage" | "onclose" | "close">;
@@ -18,15 +18,15 @@ export interface StreamOptions {
   cursor: () => number;
   onframe: (frame: Frame) => void;
   onlink: (link: Link) => void;
-  /** A connection failed before it opened; the caller may find out why (signed out, job gone). */
+  /** A connection was refused or failed before it opened; the caller may find out why (signed out). */
   onfailure?: () => void;
   random?: () => number;
 }
 
 const FIRST_DELAY = 0.5;
 const LONGEST_DELAY = 15;
-/** Policy violation and the range that applications own: asking again would be answered the same. */
-const isRefusal = (code: number): boolean => code === 1008 || (code >= 4000 && code < 5000);
+/** Policy violation and the service's own 44xx: asking again would be answered the same. */
+const isRefusal = (code: number): boolean => code === 1008 || (code >= 4400 && code < 4500);
 
 /** Seconds to wait before attempt `n` (from 0): doubling, capped, with up to a quarter of jitter. */
 export function backoff(n: number, random: () => number = Math.random): number {
@@ -37,6 +37,7 @@ export class JobStream {
   #socket: Socket | null = null;
   #timer: ReturnType<typeof setTimeout> | null = null;
   #failures = 0;
+  #refusal: string | null = null;
   #stopped = false;
   readonly #options: StreamOptions;
 
@@ -92,7 +93,11 @@ export class JobStream {
   }
 
   #receive(data: unknown): void {
-    const frame = JSON.parse(String(data)) as Frame;
+    const frame = JSON.parse(String(data)) as Frame | ErrorFrame;
+    if (frame.type === "error") {
+      this.#refusal = frame.error.message;
+      return;
+    }
     this.#failures = 0;
     this.#options.onframe(frame);
     if (frame.type === "end") {
@@ -105,7 +110,9 @@ export class JobStream {
     if (this.#stopped) return;
     if (isRefusal(code)) {
       this.#stopped = true;
-      this.#options.onlink({ kind: "refused", reason: reason || `the server closed the stream (${code})` });
+      const why = this.#refusal ?? (reason || `The service closed the stream with code ${code}.`);
+      this.#options.onlink({ kind: "refused", reason: why });
+      this.#options.onfailure?.();
       return;
     }
     const seconds = backoff(this.#failures++, this.#options.random);

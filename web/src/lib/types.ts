@@ -57,6 +57,12 @@ export type Frame =
   | { type: "step"; seq: number; data: StepRecord }
   | { type: "end" };
 
+/** Says why the stream is refused; a close code of the 44xx kind follows. */
+export interface ErrorFrame {
+  type: "error";
+  error: { message: string; code: string | null };
+}
+
 const ENDED: ReadonlySet<State> = new Set(["succeeded", "failed", "cancelled"]);
 
 export function hasEnded(state: State): boolean {
