@@ -25,7 +25,7 @@ __all__ = ["BottleneckConfig", "BottleneckLinear", "BottleneckModel", "Bottlenec
 
 def _register() -> None:
     # The tables are looked up by value: a str-enum member of another enum is as good a key.
-    name = cast(PeftType, BottleneckType.BOTTLENECK)
+    name = cast("PeftType", BottleneckType.BOTTLENECK)
     if name in PEFT_TYPE_TO_CONFIG_MAPPING:
         owner = PEFT_TYPE_TO_CONFIG_MAPPING[name].__module__
         raise KeyError(f"PEFT already has a method named {name.value}, from {owner}; only one can be loaded.")

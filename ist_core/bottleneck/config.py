@@ -13,8 +13,8 @@ Variant = Literal["series", "parallel"]
 NonLinearity = Literal["relu", "gelu", "silu", "tanh"]
 
 
-class BottleneckType(str, Enum):
-    """The name PEFT knows these adapters by; peft's own enum is closed to other packages.
+class BottleneckType(str, Enum):  # noqa: UP042  # PEFT prints str(type) from the dot on; StrEnum has no dot
+    """The name PEFT knows these adapters by; PEFT's own enum is closed to other packages.
 
     PEFT reads `peft_type.value` and compares with strings from adapter_config.json, so it has to be both
     an enum member and a string.
@@ -74,7 +74,7 @@ class BottleneckConfig(PeftConfig):
     )
 
     def __post_init__(self) -> None:
-        super().__post_init__()
+        super().__post_init__()  # type: ignore[no-untyped-call]  # PEFT has no types here
         self.peft_type = BottleneckType.BOTTLENECK
         # Sets, as in PEFT's own configs: module names are looked up once for every module of the model.
         if isinstance(self.target_modules, list):

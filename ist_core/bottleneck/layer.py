@@ -78,7 +78,7 @@ class BottleneckLinear(nn.Module, BaseTunerLayer):
 
     def forward(self, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         """Map features of shape [..., in_features] to [..., out_features], in the base module's dtype."""
-        base = cast(Tensor, self.base_layer(x, *args, **kwargs))
+        base = cast("Tensor", self.base_layer(x, *args, **kwargs))
         if self.disable_adapters:
             return base
         output = base
@@ -98,7 +98,7 @@ class BottleneckLinear(nn.Module, BaseTunerLayer):
         raise ValueError(UNMERGEABLE)
 
     def _response(self, name: str, source: Tensor) -> Tensor:
-        down = cast(nn.Linear, self.bottleneck_down[name])
+        down = cast("nn.Linear", self.bottleneck_down[name])
         hidden = self.bottleneck_activation[name](down(self._cast_input_dtype(source, down.weight.dtype)))
         response: Tensor = self.bottleneck_up[name](self.bottleneck_dropout[name](hidden))
         return response * self.bottleneck_scaling[name]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 from peft import PeftConfig
 from peft.tuners.tuners_utils import BaseTuner
 from torch import nn
@@ -18,7 +16,7 @@ class BottleneckModel(BaseTuner):
     prefix = "bottleneck_"
     tuner_layer_cls = BottleneckLinear
     # No defaults per architecture: target_modules says which modules, or 'all-linear'.
-    target_module_mapping: ClassVar[dict[str, list[str]]] = {}
+    target_module_mapping: dict[str, list[str]] = {}  # noqa: RUF012  # PEFT declares it without ClassVar
 
     def _create_and_replace(
         self,
