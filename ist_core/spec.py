@@ -14,7 +14,7 @@ Fraction = Annotated[float, Field(gt=0.0, le=1.0)]
 class Strict(BaseModel):
     """A frozen model that refuses unknown keys: a misspelt key is an error, never a silent default."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class LoraSpec(Strict):

@@ -1,0 +1,1 @@
+"""The HTTP front: OpenAI's wire shapes, the live stream, keys and errors, and the built dashboard."""

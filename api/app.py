@@ -1,0 +1,78 @@
+"""The application: `uvicorn --factory api.app:create_app`."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import APIRouter, Depends, FastAPI
+from pydantic import ValidationError
+from starlette.middleware import Middleware
+
+from api import errors
+from api.auth import KeyRing, require_key
+from api.middleware import BodyLimit, RequestFrame
+from api.routes import files, health, jobs, models, series, session, stream
+from api.services import open_services
+from api.web import DEFAULT_BUILD, Dashboard
+from store.settings import Settings, get_settings
+
+DESCRIPTION = """A self-hosted fine-tuning service around Importance-aware Sparse Tuning.
+
+Files, jobs, events and models have OpenAI's shapes, so the `openai` client works with this base address.
+Metrics, importance, artifacts and the live stream are our own."""
+
+
+def create_app(settings: Settings | None = None) -> FastAPI:
+    """The service on `settings`; None: on the environment's.
+
+    Raises SystemExit, with one line that says what is missing, when it cannot be configured.
+    """
+    settings = settings or _environment()
+    if settings.api_key is None or not settings.api_key.get_secret_value():
+        raise SystemExit("api: ISTHMUS_API_KEY is not set; set it to the key that clients are to send")
+    keys = KeyRing(settings.api_key.get_secret_value())
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with open_services(settings, keys) as services:
+            app.state.services = services
+            yield
+
+    app = FastAPI(
+        title="Isthmus",
+        version="0.1.0",
+        description=DESCRIPTION,
+        lifespan=lifespan,
+        docs_url=None,  # the documentation pages load their scripts from elsewhere
+        redoc_url=None,
+        redirect_slashes=False,
+        middleware=[Middleware(RequestFrame), Middleware(BodyLimit, max_file_bytes=settings.max_file_bytes)],
+    )
+    errors.install(app)
+    app.include_router(_v1())
+    app.include_router(session.router)
+    app.include_router(health.router)
+    app.router.default = Dashboard(settings.web_dir or DEFAULT_BUILD)
+    return app
+
+
+def _v1() -> APIRouter:
+    """The routes that need the key; the stream checks it by itself, after it has accepted the socket."""
+    guarded = APIRouter(prefix="/v1", dependencies=[Depends(require_key)])
+    for resource in (files, jobs, series, models):
+        guarded.include_router(resource.router)
+    v1 = APIRouter()
+    v1.include_router(guarded)
+    v1.include_router(stream.router, prefix="/v1")
+    return v1
+
+
+def _environment() -> Settings:
+    try:
+        return get_settings()
+    except ValidationError as error:
+        names = ", ".join(
+            f"ISTHMUS_{'_'.join(map(str, e['loc'])).upper()} ({e['msg']})" for e in error.errors()
+        )
+        raise SystemExit(f"api: settings missing or wrong: {names}") from None

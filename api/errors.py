@@ -1,0 +1,150 @@
+"""Every error that a client sees, in OpenAI's shape: `{"error": {message, type, param, code}}`."""
+
+from __future__ import annotations
+
+import http
+import logging
+from typing import cast
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from api.validation import read_validation_error
+from api.wire.common import ErrorBody, ErrorDetail
+from ist_core.errors import DatasetError, EngineError
+from store.database import DATABASE_AWAY
+from store.paging import UnknownCursor
+
+logger = logging.getLogger(__name__)
+
+CODES = {400: "invalid_request", 404: "not_found", 405: "method_not_allowed", 413: "too_large"}
+
+
+class ApiError(HTTPException):
+    """An answer of 400 and above. `param` is the field at fault, `code` is stable."""
+
+    def __init__(
+        self,
+        status: int,
+        message: str,
+        *,
+        code: str,
+        param: str | None = None,
+        headers: dict[str, str] | None = None,
+    ) -> None:
+        super().__init__(status, message, headers)
+        self.code = code
+        self.param = param
+
+    @property
+    def body(self) -> ErrorBody:
+        """The error as the wire has it."""
+        return ErrorBody(
+            error=ErrorDetail(
+                message=self.detail, type=_type(self.status_code), param=self.param, code=self.code
+            )
+        )
+
+    def response(self) -> JSONResponse:
+        """The error as an answer."""
+        return JSONResponse(self.body.model_dump(), self.status_code, self.headers)
+
+
+def bad_request(message: str, *, param: str | None, code: str = "invalid_request") -> ApiError:
+    """A request that cannot be done as it is: 400, because the SDK retries 409."""
+    return ApiError(400, message, code=code, param=param)
+
+
+def not_found(kind: str, identifier: str, *, param: str) -> ApiError:
+    """No such object."""
+    return ApiError(
+        404, f"No such {kind}: {identifier}", code=f"{kind.replace(' ', '_')}_not_found", param=param
+    )
+
+
+def internal_error(request_id: str) -> ApiError:
+    """Something that is our fault; the log has the rest under the request's id."""
+    return ApiError(
+        500,
+        f"The server failed on this request; its log has the cause under {request_id}",
+        code="internal_error",
+    )
+
+
+def database_away() -> ApiError:
+    """PostgreSQL does not answer at the moment."""
+    return ApiError(
+        503,
+        "The database cannot be reached at the moment; try again soon",
+        code="database_unavailable",
+        headers={"Retry-After": "2"},
+    )
+
+
+def as_api_error(error: Exception) -> ApiError | None:
+    """The answer to an error that is no surprise; None for the others."""
+    match error:
+        case ApiError():
+            return error
+        case HTTPException():
+            return _of_http(error)
+        case DatasetError():
+            return bad_request(_dataset_message(error), param=error.param, code=error.code)
+        case EngineError():
+            return bad_request(error.message, param=error.param, code=error.code)
+        case UnknownCursor():
+            return bad_request(str(error), param="after", code="unknown_cursor")
+        case _ if isinstance(error, DATABASE_AWAY):
+            logger.warning("the database is away: %s", error)
+            return database_away()
+        case _:
+            return None
+
+
+def install(app: FastAPI) -> None:
+    """Answer every known error in the one shape; unknown ones reach the middleware."""
+    for known in (HTTPException, EngineError, UnknownCursor, *DATABASE_AWAY):
+        app.add_exception_handler(known, _answer)
+    app.add_exception_handler(RequestValidationError, _answer_validation)
+
+
+def _answer(request: Request, error: Exception) -> JSONResponse:
+    del request
+    known = as_api_error(error)
+    if known is None:
+        raise error
+    return known.response()
+
+
+def _answer_validation(request: Request, error: Exception) -> JSONResponse:
+    problem = read_validation_error(cast("RequestValidationError", error), request)
+    if problem.wrong_type:
+        return ApiError(
+            415, "Send the body as JSON, with Content-Type: application/json", code="unsupported_media_type"
+        ).response()
+    return bad_request(problem.message, param=problem.param, code=problem.code).response()
+
+
+def _of_http(error: HTTPException) -> ApiError:
+    """The framework's own refusals: unknown routes, wrong methods, broken forms."""
+    messages = {404: "No such route", 405: "This route does not take this method"}
+    message = messages.get(error.status_code, error.detail)
+    code = CODES.get(error.status_code, "invalid_request")
+    return ApiError(error.status_code, message, code=code, headers=dict(error.headers or {}))
+
+
+def _dataset_message(error: DatasetError) -> str:
+    """Every problem on a line of its own, capped, with the total."""
+    lines = [str(problem) for problem in error.problems]
+    if error.total > len(lines):
+        lines.append(f"... and {error.total - len(lines)} more")
+    noun = "problem" if error.total == 1 else "problems"
+    return "\n".join([f"The file cannot be used, it has {error.total} {noun}:", *lines])
+
+
+def _type(status: int) -> str:
+    if status >= http.HTTPStatus.INTERNAL_SERVER_ERROR:
+        return "server_error"
+    return "authentication_error" if status == http.HTTPStatus.UNAUTHORIZED else "invalid_request_error"

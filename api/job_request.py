@@ -1,0 +1,218 @@
+"""The body that creates a job, and how it becomes a spec: OpenAI's keys and ours, `auto` resolved."""
+
+from __future__ import annotations
+
+import secrets
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    JsonValue,
+    StringConstraints,
+    ValidationError,
+    model_validator,
+)
+
+from api.errors import bad_request
+from api.wire.jobs import DEFAULT_LEARNING_RATE
+from ist_core.spec import MAX_SEED, IstSpec, JobSpec, LoraSpec
+
+DEFAULT_BATCH_SIZE: int = JobSpec.model_fields["batch_size"].default
+AUTO_EXAMPLES = 2400
+"""`n_epochs: auto` shows the model about so many examples: 10 epochs up to 240 rows, 1 from 1,600 on."""
+MAX_AUTO_EPOCHS = 10
+METHODS = "supervised"
+
+Auto = Literal["auto"]
+MetadataKey = Annotated[str, StringConstraints(max_length=64)]
+MetadataValue = Annotated[str, StringConstraints(max_length=512)]
+FileId = Annotated[str, StringConstraints(min_length=1, max_length=64)]
+
+
+class RequestModel(BaseModel):
+    """A body that refuses unknown keys and numbers that are no numbers."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class HyperparameterRequest(RequestModel):
+    """OpenAI's hyperparameters; `auto` or absent: chosen from the data."""
+
+    n_epochs: Auto | Annotated[int, Field(ge=1, le=50)] = "auto"
+    batch_size: Auto | Annotated[int, Field(ge=1, le=256)] = "auto"
+    learning_rate_multiplier: Auto | Annotated[float, Field(gt=0)] = "auto"
+    """Times the default learning rate of 0.001."""
+
+
+class SupervisedRequest(RequestModel):
+    """Settings of supervised training."""
+
+    hyperparameters: HyperparameterRequest | None = None
+
+
+class MethodRequest(RequestModel):
+    """How to train: `supervised` is what there is so far."""
+
+    type: Literal["supervised", "dpo", "reinforcement"]
+    supervised: SupervisedRequest | None = None
+    dpo: dict[str, JsonValue] | None = None
+    reinforcement: dict[str, JsonValue] | None = None
+
+
+class JobRequest(RequestModel):
+    """A new fine-tuning job: OpenAI's keys, then ours (through the SDK: `extra_body`)."""
+
+    model: Annotated[str, Field(min_length=1, max_length=255)]
+    training_file: FileId
+    validation_file: FileId | None = None
+    method: MethodRequest | None = None
+    hyperparameters: HyperparameterRequest | None = None
+    suffix: (
+        Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9._-]+$")] | None
+    ) = None
+    seed: Annotated[int, Field(ge=0, le=MAX_SEED)] | None = None
+    """None: one is drawn and shown."""
+    metadata: Annotated[dict[MetadataKey, MetadataValue], Field(max_length=16)] | None = None
+    integrations: Annotated[list[dict[str, JsonValue]], Field(max_length=5)] | None = None
+
+    adapter: LoraSpec = LoraSpec()
+    ist: IstSpec | None = IstSpec()
+    """null trains every layer in every step (plain LoRA)."""
+    learning_rate: Annotated[float, Field(gt=0, le=1)] | None = None
+    """In place of `learning_rate_multiplier`."""
+    max_steps: Annotated[int, Field(ge=1)] | None = None
+    micro_batch_size: Annotated[int, Field(ge=1, le=256)] | None = None
+    schedule: Literal["linear", "cosine", "constant"] = "linear"
+    warmup_ratio: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.03
+    weight_decay: Annotated[float, Field(ge=0.0, le=1.0)] = 0.0
+    max_grad_norm: Annotated[float, Field(gt=0)] = 1.0
+    max_length: Annotated[int, Field(ge=8, le=1_048_576)] = 1024
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+
+    @model_validator(mode="after")
+    def _texts_can_be_stored(self) -> Self:
+        reject_unstorable(self.model_dump())
+        return self
+
+
+def reject_unstorable(value: Any) -> None:
+    """Raise ValueError for texts that PostgreSQL cannot hold: NUL, or half of a surrogate pair."""
+    match value:
+        case str() if "\0" in value or any("\ud800" <= character <= "\udfff" for character in value):
+            raise ValueError(
+                f"a text holds a character that cannot be stored (NUL or a lone surrogate): {value!a:.80}"
+            )
+        case dict():
+            for key, item in value.items():
+                reject_unstorable(key)
+                reject_unstorable(item)
+        case list() | tuple():
+            for item in value:
+                reject_unstorable(item)
+
+
+def check_supported(body: JobRequest) -> None:
+    """Refuse what the contract knows and this service does not do yet."""
+    if body.method is not None:
+        kind = body.method.type
+        if kind != METHODS:
+            raise bad_request(
+                f"method.type: {kind!r} is not supported yet; supported: {METHODS}",
+                param="method.type",
+                code="unsupported_method",
+            )
+        for other in ("dpo", "reinforcement"):
+            if getattr(body.method, other) is not None:
+                raise bad_request(
+                    f"method.{other}: does not go with method.type 'supervised'; remove it",
+                    param=f"method.{other}",
+                )
+    if body.integrations:
+        raise bad_request(
+            "integrations: none are supported yet; remove the key (metrics: GET .../metrics)",
+            param="integrations",
+            code="unsupported_integration",
+        )
+
+
+def resolve(body: JobRequest, *, rows: int) -> JobSpec:
+    """The complete spec of a job on `rows` training examples.
+
+    n_epochs auto: about 2,400 examples in all, 1 to 10 epochs. batch_size auto: 8, or the number of rows if
+    that is smaller. learning_rate: 0.001 times the multiplier. seed: drawn when absent.
+    """
+    hyperparameters, place = _hyperparameters(body)
+    values = {
+        "model": body.model,
+        "training_file": body.training_file,
+        "validation_file": body.validation_file,
+        "adapter": body.adapter,
+        "ist": body.ist,
+        "n_epochs": _n_epochs(hyperparameters, rows),
+        "max_steps": body.max_steps,
+        "batch_size": _batch_size(hyperparameters, rows, body.micro_batch_size),
+        "micro_batch_size": body.micro_batch_size,
+        "learning_rate": _learning_rate(body, hyperparameters, place),
+        "schedule": body.schedule,
+        "warmup_ratio": body.warmup_ratio,
+        "weight_decay": body.weight_decay,
+        "max_grad_norm": body.max_grad_norm,
+        "max_length": body.max_length,
+        "precision": body.precision,
+        "seed": secrets.randbelow(MAX_SEED + 1) if body.seed is None else body.seed,
+    }
+    try:
+        return JobSpec.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        param = ".".join(map(str, first["loc"])) or "micro_batch_size"
+        raise bad_request(
+            first["msg"].removeprefix("Value error, "), param=param, code="invalid_value"
+        ) from error
+
+
+def _hyperparameters(body: JobRequest) -> tuple[HyperparameterRequest, str]:
+    """The hyperparameters and where in the body they stand."""
+    within = body.method.supervised.hyperparameters if body.method and body.method.supervised else None
+    if within is not None and body.hyperparameters is not None:
+        raise bad_request(
+            "hyperparameters: given twice, here and in method.supervised.hyperparameters; remove one",
+            param="hyperparameters",
+        )
+    if within is not None:
+        return within, "method.supervised.hyperparameters"
+    return body.hyperparameters or HyperparameterRequest(), "hyperparameters"
+
+
+def _n_epochs(hyperparameters: HyperparameterRequest, rows: int) -> int:
+    if hyperparameters.n_epochs != "auto":
+        return hyperparameters.n_epochs
+    return min(max(round(AUTO_EXAMPLES / rows), 1), MAX_AUTO_EPOCHS)
+
+
+def _batch_size(hyperparameters: HyperparameterRequest, rows: int, micro: int | None) -> int:
+    if hyperparameters.batch_size != "auto":
+        return hyperparameters.batch_size
+    size = min(DEFAULT_BATCH_SIZE, rows)
+    return size if micro is None else max(micro, size - size % micro)
+
+
+def _learning_rate(body: JobRequest, hyperparameters: HyperparameterRequest, place: str) -> float:
+    multiplier = hyperparameters.learning_rate_multiplier
+    if multiplier == "auto":
+        return DEFAULT_LEARNING_RATE if body.learning_rate is None else body.learning_rate
+    if body.learning_rate is not None:
+        raise bad_request(
+            f"learning_rate: given beside {place}.learning_rate_multiplier; remove one", param="learning_rate"
+        )
+    rate = DEFAULT_LEARNING_RATE * multiplier
+    if rate > 1:
+        raise bad_request(
+            f"{place}.learning_rate_multiplier: must be at most {1 / DEFAULT_LEARNING_RATE:g} "
+            f"(the learning rate is the multiplier times {DEFAULT_LEARNING_RATE:g})",
+            param=f"{place}.learning_rate_multiplier",
+            code="invalid_value",
+        )
+    return rate

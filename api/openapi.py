@@ -1,0 +1,46 @@
+"""The service's OpenAPI document: `python -m api.openapi` writes it to openapi.json."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from pydantic import SecretStr, TypeAdapter
+
+from api.app import create_app
+from api.wire.series import StreamFrame
+from store.settings import Settings
+
+STORED = Path(__file__).parents[1] / "openapi.json"
+
+
+def document() -> dict[str, Any]:
+    """The document, with the stream's frames among its schemas (OpenAPI has no WebSockets)."""
+    settings = Settings(
+        database_url="postgresql://nowhere/none",
+        redis_url="redis://nowhere",
+        data_dir=Path("nowhere"),
+        api_key=SecretStr("only the shapes are read"),
+    )
+    found = create_app(settings).openapi()
+    frames = TypeAdapter(StreamFrame).json_schema(
+        mode="serialization", ref_template="#/components/schemas/{model}"
+    )
+    schemas = found["components"]["schemas"]
+    for name, schema in frames.pop("$defs").items():
+        schemas.setdefault(name, schema)
+    schemas["StreamFrame"] = {
+        "description": "A text frame of `WS /v1/fine_tuning/jobs/{job_id}/stream?after=SEQ`.",
+        **frames,
+    }
+    return found
+
+
+def render() -> str:
+    """The document as it is stored."""
+    return json.dumps(document(), indent=2, sort_keys=True) + "\n"
+
+
+if __name__ == "__main__":
+    STORED.write_text(render())

@@ -1,0 +1,55 @@
+"""`/health`: whether the service and what it leans on answer."""
+
+from __future__ import annotations
+
+import logging
+from typing import Literal
+
+import redis
+from fastapi import APIRouter, Response
+
+from api.routes.dependencies import OpenServices
+from api.wire.common import WireModel
+from store.database import DATABASE_AWAY
+
+Answer = Literal["ok", "unavailable"]
+
+logger = logging.getLogger(__name__)
+
+router = APIRouter(prefix="/health", tags=["health"])
+
+
+class HealthObject(WireModel):
+    """`status` is ok when every part is."""
+
+    status: Answer
+    database: Answer
+    redis: Answer
+
+
+@router.get("", responses={503: {"model": HealthObject, "description": "A part is away"}})
+def health(services: OpenServices, response: Response) -> HealthObject:
+    """Ask PostgreSQL and Redis; 503 when one is away."""
+    database, bus = _database(services), _redis(services)
+    status: Answer = "ok" if database == bus == "ok" else "unavailable"
+    if status != "ok":
+        response.status_code = 503
+    return HealthObject(status=status, database=database, redis=bus)
+
+
+def _database(services: OpenServices) -> Answer:
+    try:
+        services.database.ping()
+    except DATABASE_AWAY as error:
+        logger.warning("the database is away: %s", error)
+        return "unavailable"
+    return "ok"
+
+
+def _redis(services: OpenServices) -> Answer:
+    try:
+        services.redis.ping()
+    except redis.RedisError as error:
+        logger.warning("Redis is away: %s", error)
+        return "unavailable"
+    return "ok"

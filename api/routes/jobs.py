@@ -1,0 +1,136 @@
+"""`/v1/fine_tuning/jobs`: create, list, retrieve, cancel, events."""
+
+from __future__ import annotations
+
+import re
+from functools import partial
+
+from fastapi import APIRouter, Request
+
+from api.errors import bad_request, not_found
+from api.job_request import JobRequest, check_supported, resolve
+from api.routes.dependencies import ERRORS, After, Identifier, Limit, OpenServices, Tx
+from api.transaction import Transaction
+from api.wire.common import ListOf
+from api.wire.jobs import EventObject, JobObject, event_object, job_object
+from ist_core.errors import ModelError
+from store import bus
+from store.events import list_events
+from store.files import get_file
+from store.jobs import JobEnded, create_job, get_job, list_jobs, request_cancel
+from store.tables import File, Job, State
+
+METADATA_FILTER = re.compile(r"metadata\[(.+)\]", re.DOTALL)
+
+router = APIRouter(prefix="/fine_tuning/jobs", tags=["fine-tuning"], responses=ERRORS)
+
+METADATA_SCHEMA = {
+    "parameters": [
+        {
+            "name": "metadata",
+            "in": "query",
+            "required": False,
+            "style": "deepObject",
+            "explode": True,
+            "schema": {"type": "object", "additionalProperties": {"type": "string"}},
+            "description": "Keeps the jobs whose metadata hold all these pairs: `metadata[team]=search`",
+        }
+    ]
+}
+
+
+@router.post("")
+def create(body: JobRequest, services: OpenServices, tx: Tx) -> JobObject:
+    """Create a job. The model, the files and every key are checked first: a refusal leaves nothing."""
+    check_supported(body)
+    if body.model.startswith("ft:"):
+        raise ModelError(f"model: {body.model!r} is a tuned model; tuning starts from a base model")
+    # Before the first query: a look-up on the Hub must not keep a database connection.
+    services.catalog.resolve(body.model)
+    training = _data_file(tx, body.training_file, param="training_file")
+    if body.validation_file is not None:
+        _data_file(tx, body.validation_file, param="validation_file")
+    job = create_job(
+        tx.session,
+        spec=resolve(body, rows=training.rows or 1),
+        request=body.model_dump(mode="json", exclude_unset=True),
+        suffix=body.suffix,
+        metadata=body.metadata,
+    )
+    tx.after_commit(partial(services.queue.wake, job.id))
+    return job_object(job)
+
+
+@router.get("", openapi_extra=METADATA_SCHEMA)
+def list_all(request: Request, tx: Tx, after: After = None, limit: Limit = 20) -> ListOf[JobObject]:
+    """List jobs, newest first."""
+    page = list_jobs(tx.session, after=after, limit=limit, metadata=_metadata_filter(request))
+    return ListOf(data=[job_object(job) for job in page.rows], has_more=page.has_more)
+
+
+@router.get("/{job_id}")
+def retrieve(job_id: Identifier, tx: Tx) -> JobObject:
+    """One job as it is now."""
+    return job_object(find_job(tx, job_id))
+
+
+@router.post("/{job_id}/cancel")
+def cancel(job_id: Identifier, services: OpenServices, tx: Tx) -> JobObject:
+    """Cancel a job: at once while queued, else its worker stops it (`state` says `cancelling`)."""
+    try:
+        job = request_cancel(tx.session, job_id)
+    except JobEnded as error:
+        raise bad_request(
+            f"job {job_id} has already ended: {error.job.state.value}", param="job_id", code="job_ended"
+        ) from error
+    if job is None:
+        raise not_found("job", job_id, param="job_id")
+    if job.state is State.RUNNING:
+        tx.after_commit(partial(bus.publish_cancel, services.redis, job.id))
+    tx.after_commit(partial(bus.publish_job, services.redis, job.id, job.last_seq))
+    return job_object(job)
+
+
+@router.get("/{job_id}/events")
+def events(job_id: Identifier, tx: Tx, after: After = None, limit: Limit = 20) -> ListOf[EventObject]:
+    """A job's log, newest first."""
+    find_job(tx, job_id)
+    page = list_events(tx.session, job_id, after=after, limit=limit)
+    return ListOf(data=[event_object(event) for event in page.rows], has_more=page.has_more)
+
+
+def find_job(tx: Transaction, job_id: str) -> Job:
+    """The job; raises ApiError 404."""
+    job = get_job(tx.session, job_id)
+    if job is None:
+        raise not_found("job", job_id, param="job_id")
+    return job
+
+
+def _data_file(tx: Transaction, file_id: str, *, param: str) -> File:
+    file = get_file(tx.session, file_id)
+    if file is None:
+        raise bad_request(
+            f"{param}: no such file: {file_id}; upload it first with purpose fine-tune",
+            param=param,
+            code="file_not_found",
+        )
+    if file.purpose != "fine-tune" or not file.rows:
+        raise bad_request(
+            f"{param}: file {file_id} has the purpose {file.purpose!r}; a job needs one with fine-tune",
+            param=param,
+            code="invalid_purpose",
+        )
+    return file
+
+
+def _metadata_filter(request: Request) -> dict[str, str]:
+    pairs = {}
+    for name, value in request.query_params.multi_items():
+        if match := METADATA_FILTER.fullmatch(name):
+            if "\0" in name or "\0" in value:
+                raise bad_request(
+                    "metadata: a filter holds a NUL character", param="metadata", code="invalid_value"
+                )
+            pairs[match[1]] = value
+    return pairs

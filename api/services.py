@@ -1,0 +1,67 @@
+"""What the process holds open: the database, Redis, object storage, the queue, the live subscription."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, cast
+
+import redis
+from starlette.requests import HTTPConnection
+
+from api.live import LiveHub
+from api.queue import JobQueue
+from ist_core.catalog import Catalog
+from store import bus
+from store.database import Database
+from store.objects import LocalObjects, ObjectStore
+from store.settings import Settings
+
+if TYPE_CHECKING:
+    from api.auth import KeyRing
+
+POOL_SIZE = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """One of each for all requests."""
+
+    settings: Settings
+    keys: KeyRing
+    database: Database
+    redis: redis.Redis
+    objects: ObjectStore
+    catalog: Catalog
+    queue: JobQueue
+    live: LiveHub
+
+
+@asynccontextmanager
+async def open_services(settings: Settings, keys: KeyRing) -> AsyncIterator[Services]:
+    """Open everything, without waiting for PostgreSQL or Redis (`/health` says whether they are there)."""
+    database = Database(settings.database_url, pool_size=POOL_SIZE)
+    client = bus.connect(settings.redis_url)
+    queue = JobQueue(settings, database)
+    try:
+        async with LiveHub.running(settings.redis_url) as live:
+            yield Services(
+                settings=settings,
+                keys=keys,
+                database=database,
+                redis=client,
+                objects=LocalObjects(settings.data_dir / "objects"),
+                catalog=Catalog(settings.models_dir or settings.data_dir / "models", hub=settings.hub),
+                queue=queue,
+                live=live,
+            )
+    finally:
+        queue.close()
+        client.close()
+        database.close()
+
+
+def get_services(connection: HTTPConnection) -> Services:
+    """The process's services."""
+    return cast("Services", connection.app.state.services)

@@ -1,0 +1,60 @@
+"""Shapes that every resource shares: errors, pages, times."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Generic, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Item = TypeVar("Item", bound=BaseModel)
+
+
+class WireModel(BaseModel):
+    """An answer. All its fields are always there, so the schema calls them required."""
+
+    model_config = ConfigDict(json_schema_serialization_defaults_required=True)
+
+
+class ErrorDetail(WireModel):
+    """What went wrong, for a person (`message`) and for a program (`type`, `code`, `param`)."""
+
+    message: str
+    type: str
+    param: str | None
+    """The field that is at fault, with dots between its parts: `adapter.rank`."""
+    code: str | None
+
+
+class ErrorBody(WireModel):
+    """The body of every answer of 400 and above."""
+
+    error: ErrorDetail
+
+
+class ListOf(WireModel, Generic[Item]):
+    """A page: ask for the next one with `after` = the id of its last item."""
+
+    object: Literal["list"] = "list"
+    data: list[Item]
+    has_more: bool
+
+
+class ListWithEnds(ListOf[Item], Generic[Item]):
+    """A page that also names its first and last items."""
+
+    first_id: str | None
+    last_id: str | None
+
+
+def unix(moment: datetime) -> int:
+    """Whole Unix seconds, as OpenAI writes times."""
+    return int(moment.timestamp())
+
+
+def unix_or_none(moment: datetime | None) -> int | None:
+    """Whole Unix seconds of a moment that may not have come."""
+    return None if moment is None else unix(moment)
+
+
+Limit = Annotated[int, Field(ge=1, le=100)]

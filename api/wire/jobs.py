@@ -1,0 +1,171 @@
+"""Jobs and their events on the wire: OpenAI's fields first, then ours."""
+
+from __future__ import annotations
+
+import time
+from typing import Any, Literal
+
+from pydantic import JsonValue
+
+from api.wire.common import WireModel, unix, unix_or_none
+from ist_core.spec import JobSpec
+from store.tables import Event, Job, State
+from store.tuned_models import ORGANIZATION
+
+Status = Literal["validating_files", "queued", "running", "succeeded", "failed", "cancelled"]
+PreciseState = Literal[
+    "validating_files", "queued", "running", "cancelling", "paused", "succeeded", "failed", "cancelled"
+]
+
+
+class JobFailure(WireModel):
+    """Why a job failed."""
+
+    code: str
+    message: str
+    param: str | None
+
+
+class Hyperparameters(WireModel):
+    """The resolved hyperparameters: numbers, never `auto`."""
+
+    n_epochs: int
+    batch_size: int
+    learning_rate_multiplier: float
+
+
+class SupervisedMethod(WireModel):
+    """What the method runs with."""
+
+    hyperparameters: Hyperparameters
+
+
+class Method(WireModel):
+    """How the job trains."""
+
+    type: Literal["supervised"] = "supervised"
+    supervised: SupervisedMethod
+
+
+class JobObject(WireModel):
+    """A fine-tuning job."""
+
+    id: str
+    object: Literal["fine_tuning.job"] = "fine_tuning.job"
+    created_at: int
+    finished_at: int | None
+    estimated_finish: int | None
+    model: str
+    fine_tuned_model: str | None
+    organization_id: str = ORGANIZATION
+    status: Status
+    """OpenAI's enum; `state` says precisely what is so."""
+    error: JobFailure | None
+    training_file: str
+    validation_file: str | None
+    result_files: list[str]
+    trained_tokens: int | None
+    hyperparameters: Hyperparameters
+    method: Method
+    seed: int
+    integrations: list[JsonValue]
+    metadata: dict[str, str]
+    suffix: str | None
+    state: PreciseState
+    step: int
+    total_steps: int | None
+    layers: int | None
+    started_at: int | None
+    spec: JobSpec
+    """The job as it runs, complete."""
+    report: dict[str, JsonValue] | None
+    last_seq: int
+    """The number of the job's latest event or step record; a cursor for its stream."""
+
+
+class EventObject(WireModel):
+    """A line of a job's log."""
+
+    id: str
+    object: Literal["fine_tuning.job.event"] = "fine_tuning.job.event"
+    created_at: int
+    level: Literal["info", "warn", "error"]
+    message: str
+    type: Literal["message", "metrics"]
+    data: dict[str, JsonValue]
+
+
+DEFAULT_LEARNING_RATE: float = JobSpec.model_fields["learning_rate"].default
+"""What `learning_rate_multiplier` multiplies."""
+
+
+def job_object(job: Job) -> JobObject:
+    """A row as its wire object."""
+    spec = JobSpec.model_validate(job.spec)
+    hyperparameters = Hyperparameters(
+        n_epochs=spec.n_epochs,
+        batch_size=spec.batch_size,
+        learning_rate_multiplier=round(spec.learning_rate / DEFAULT_LEARNING_RATE, 9),
+    )
+    return JobObject(
+        id=job.id,
+        created_at=unix(job.created_at),
+        finished_at=unix_or_none(job.finished_at),
+        estimated_finish=_estimated_finish(job),
+        model=job.model,
+        fine_tuned_model=job.fine_tuned_model,
+        status=_status(job.state),
+        error=None if job.error is None else JobFailure.model_validate(job.error),
+        training_file=job.training_file,
+        validation_file=job.validation_file,
+        result_files=job.result_files,
+        trained_tokens=job.trained_tokens,
+        hyperparameters=hyperparameters,
+        method=Method(supervised=SupervisedMethod(hyperparameters=hyperparameters)),
+        seed=spec.seed,
+        integrations=[],
+        metadata=job.user_metadata,
+        suffix=job.suffix,
+        state=_precise_state(job),
+        step=job.step,
+        total_steps=job.total_steps,
+        layers=job.layers,
+        started_at=unix_or_none(job.started_at),
+        spec=spec,
+        report=job.report,
+        last_seq=job.last_seq,
+    )
+
+
+def event_object(event: Event) -> EventObject:
+    """A row as its wire object."""
+    fields: dict[str, Any] = {
+        "id": event.id,
+        "created_at": unix(event.created_at),
+        "level": event.level,
+        "message": event.message,
+        "type": event.type,
+        "data": event.data,
+    }
+    return EventObject.model_validate(fields)
+
+
+def _status(state: State) -> Status:
+    if state is State.PAUSED:
+        return "queued"
+    return state.value
+
+
+def _precise_state(job: Job) -> PreciseState:
+    if job.state is State.RUNNING and job.cancel_requested:
+        return "cancelling"
+    return job.state.value
+
+
+def _estimated_finish(job: Job) -> int | None:
+    """The end, if the remaining steps take as long as the past ones did; None before the first step."""
+    if job.state is not State.RUNNING or job.started_at is None or not job.total_steps or not job.step:
+        return None
+    now = time.time()
+    spent = now - job.started_at.timestamp()
+    return int(now + spent * (job.total_steps - job.step) / job.step)
