@@ -8,11 +8,10 @@ from dataclasses import dataclass
 import torch
 
 from ist_core.encoding import Example
+from ist_core.seeds import stream
 
 _WINDOW = 8
 """Batches within which examples are sorted by length: little padding, and still a random order."""
-_EPOCH_STRIDE = 2**31
-"""Keeps the seeds of (seed, epoch) pairs apart: seeds are below it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +54,7 @@ def collate(examples: Sequence[Example], *, pad: int, device: torch.device) -> B
 
 def epoch_order(lengths: Sequence[int], *, batch_size: int, seed: int, epoch: int) -> list[list[int]]:
     """Return the batches of one epoch, each index once; the last batch of a window may be short."""
-    generator = torch.Generator().manual_seed(seed + _EPOCH_STRIDE * (epoch + 1))
+    generator = stream(seed, "epoch", epoch)
     shuffled = torch.randperm(len(lengths), generator=generator).tolist()
     window = _WINDOW * batch_size
     batches = []
@@ -68,5 +67,5 @@ def epoch_order(lengths: Sequence[int], *, batch_size: int, seed: int, epoch: in
 
 def probe_choice(count: int, *, size: int, seed: int, step: int) -> list[int]:
     """Return which of `count` held-out examples (at most `size`) the probe at `step` looks at."""
-    generator = torch.Generator().manual_seed(seed + _EPOCH_STRIDE * (step + 1))
+    generator = stream(seed, "probe", step)
     return sorted(torch.randperm(count, generator=generator)[:size].tolist())

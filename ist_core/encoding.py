@@ -80,14 +80,14 @@ def encode_row(row: ChatRow, tokenizer: PreTrainedTokenizerBase, *, max_length: 
         DatasetError: if the template refuses the row, is not prefix-stable, or cuts all answers off.
     """
     messages = [{"role": message.role, "content": message.content} for message in row.messages]
-    text = _render(tokenizer, messages, row.line)
+    text = render(tokenizer, messages, row.line)
     tokens = _tokenize(tokenizer, text)
     supervised = [False] * len(tokens)
     for index, message in enumerate(row.messages):
         if message.role != "assistant":
             continue
-        before = _render(tokenizer, messages[:index], row.line, prompt=True)
-        after = _render(tokenizer, messages[: index + 1], row.line)
+        before = render(tokenizer, messages[:index], row.line, prompt=True)
+        after = render(tokenizer, messages[: index + 1], row.line)
         if not (text.startswith(after) and after.startswith(before)):
             reason = "the model's chat template rewrites earlier turns, so answers cannot be found"
             advice = "give each row one assistant message, or use a model with another template"
@@ -104,9 +104,14 @@ def encode_row(row: ChatRow, tokenizer: PreTrainedTokenizerBase, *, max_length: 
     return Example(tuple(tokens[:max_length]), tuple(supervised[:max_length]), len(tokens) > max_length)
 
 
-def _render(
+def render(
     tokenizer: PreTrainedTokenizerBase, messages: list[dict[str, str]], line: int, *, prompt: bool = False
 ) -> str:
+    """Return the conversation as the model's chat template writes it; `prompt` opens the assistant's turn.
+
+    Raises:
+        DatasetError: if the template refuses it; `line` says where it stands.
+    """
     try:
         text = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=prompt)
     except jinja2.TemplateError as error:

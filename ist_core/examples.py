@@ -12,6 +12,7 @@ from ist_core import dataset
 from ist_core.dataset import ChatRow
 from ist_core.encoding import Example, encode
 from ist_core.records import Message
+from ist_core.seeds import stream
 from ist_core.spec import JobSpec
 
 _HELD_OUT_SHARE = 20
@@ -78,7 +79,7 @@ def encode_rows(rows: Rows, spec: JobSpec, tokenizer: PreTrainedTokenizerBase) -
 
 def _hold_out(examples: list[Example], seed: int) -> tuple[list[Example], list[Example]]:
     count = min(_MOST_HELD_OUT, max(1, len(examples) // _HELD_OUT_SHARE))
-    order = torch.randperm(len(examples), generator=torch.Generator().manual_seed(seed)).tolist()
+    order = torch.randperm(len(examples), generator=stream(seed, "held out")).tolist()
     held = set(order[:count])
     kept = [example for index, example in enumerate(examples) if index not in held]
     return kept, [examples[index] for index in sorted(held)]

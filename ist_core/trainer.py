@@ -25,6 +25,7 @@ from ist_core.ist import IST, adapter_layers
 from ist_core.memory import PeakMemory
 from ist_core.models import BaseModel, load_base_model
 from ist_core.records import Emitted, JsonValue, Message, Started, StepRecord, TrainResult
+from ist_core.seeds import stream_seed
 from ist_core.spec import JobSpec
 from ist_core.stepper import StepOutcome, Stepper
 from ist_core.stopping import StopCheck, Stopped
@@ -57,7 +58,7 @@ def train(
     with _memory_advice(spec), torch.random.fork_rng(devices=devices):
         torch.manual_seed(spec.seed)
         try:
-            return run.to_end(_source(spec, catalog), cache_dir or _default_cache())
+            return run.to_end(_source(spec, catalog), cache_dir or default_cache())
         except Stopped:
             return run.result(stopped=True)
 
@@ -99,7 +100,7 @@ class _Run:
             )
         examples = encode_rows(rows, self.spec, base.tokenizer)
         self.check_stop()
-        model = add_lora(base.model, self.spec.adapter, seed=self.spec.seed)
+        model = add_lora(base.model, self.spec.adapter, seed=stream_seed(self.spec.seed, "adapter"))
         with StepTable(self.output_dir) as table:
             importance = self._train(model, base, examples, table)
             self._save(model, base, importance, dtype)
@@ -112,7 +113,11 @@ class _Run:
         spec = self.spec
         layers = adapter_layers(model)
         total = _total_steps(spec, len(examples.training))
-        ist = IST(layers, spec.ist, total_steps=total, seed=spec.seed) if spec.ist else None
+        ist = (
+            IST(layers, spec.ist, total_steps=total, seed=stream_seed(spec.seed, "layers"))
+            if spec.ist
+            else None
+        )
         stepper = Stepper(
             model,
             layers,
@@ -217,7 +222,8 @@ def _source(spec: JobSpec, catalog: Catalog | None) -> ModelSource:
     return catalog.resolve(spec.model) if catalog else resolve_path_or_name(spec.model, Catalog())
 
 
-def _default_cache() -> Path:
+def default_cache() -> Path:
+    """Return where converted models are kept when nobody says where."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "isthmus" / "models"
 
 

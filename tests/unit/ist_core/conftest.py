@@ -1,0 +1,51 @@
+"""Tiny models for the engine's unit tests."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from peft import PeftModel
+
+from ist_core.adapters import add_lora
+from ist_core.catalog import ModelSource
+from ist_core.ist import adapter_layers
+from ist_core.models import BaseModel, load_base_model
+from ist_core.spec import LoraSpec
+from tests.tiny_model import make_tiny_model
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> Iterator[None]:
+    """Tiny tensors run far faster on one thread, the more so on a busy machine."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="session")
+def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny Llama of four layers, with tied embeddings, in a folder."""
+    return make_tiny_model(tmp_path_factory.mktemp("tiny") / "model")
+
+
+@pytest.fixture
+def tiny_base(tiny_folder: Path, tmp_path: Path) -> BaseModel:
+    """The tiny Llama, loaded anew."""
+    source = ModelSource("folder", "tiny", str(tiny_folder))
+    return load_base_model(source, cache_dir=tmp_path, dtype=torch.float32, device=torch.device("cpu"))
+
+
+@pytest.fixture
+def tiny_lora(tiny_base: BaseModel) -> PeftModel:
+    """The tiny Llama with LoRA of rank 4 whose response is not zero."""
+    model = add_lora(tiny_base.model, LoraSpec(rank=4), seed=0)
+    generator = torch.Generator().manual_seed(1)
+    with torch.no_grad():
+        for layer in adapter_layers(model):
+            for parameter in layer.parameters:
+                parameter.copy_(0.1 * torch.randn(parameter.shape, generator=generator))
+    return model
