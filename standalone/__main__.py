@@ -5,11 +5,11 @@ import sys
 import time
 from pathlib import Path
 
-from standalone.demo import DemoError, run_demo
+from standalone.demo import run_demo
+from standalone.errors import StackError
 from standalone.interrupts import Interrupts
 from standalone.log import StackLog
 from standalone.stack import Stack, running_stack
-from standalone.watcher import StackError
 
 INTERRUPTED = 130
 """128 + SIGINT, as shells report it."""
@@ -26,7 +26,7 @@ def main() -> int:
                     _serve(stack)
                 else:
                     run_demo(stack)
-        except (StackError, DemoError) as error:
+        except StackError as error:
             print(f"error: {error}\n(log: {log.path})", file=sys.stderr)
             return 1
         except KeyboardInterrupt:

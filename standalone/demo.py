@@ -18,6 +18,7 @@ from rich.table import Table
 from websockets.exceptions import WebSocketException
 from websockets.sync.client import connect
 
+from standalone.errors import StackError
 from standalone.progress import JobProgress
 from standalone.stack import Stack
 
@@ -27,7 +28,7 @@ RECONNECT_SECONDS = 0.5
 CANCEL_SECONDS = 8.0
 
 
-class DemoError(RuntimeError):
+class DemoError(StackError):
     """The demo cannot go on; the message says why."""
 
 

@@ -12,12 +12,13 @@ from pathlib import Path
 import redis
 
 from standalone.child import prepare_child
+from standalone.errors import StackError
 from standalone.ports import LOOPBACK, free_port
 
 START_SECONDS = 15.0
 
 
-class RedisUnavailable(RuntimeError):
+class RedisUnavailable(StackError):
     """No Redis server could be found or started."""
 
 

@@ -16,11 +16,12 @@ from typing import IO
 import httpx
 
 from standalone.child import Child, Log
+from standalone.errors import StackError
 from standalone.interrupts import Interrupts
 from standalone.ports import LOOPBACK, first_free
 from standalone.postgres import embedded_postgres
 from standalone.redis_server import embedded_redis
-from standalone.watcher import StackError, Watcher
+from standalone.watcher import Watcher
 
 READY_SECONDS = 60.0
 

@@ -5,16 +5,13 @@ import time
 from collections import deque
 
 from standalone.child import Child, Log
+from standalone.errors import StackError
 
 RESTART_SECONDS = 1.0
 STOP_SECONDS = 15.0
 # A process that ends so often within so long will not get better by another start.
 GIVE_UP_STARTS = 5
 GIVE_UP_SECONDS = 60.0
-
-
-class StackError(RuntimeError):
-    """The stack cannot start or go on; the message says why and what to do."""
 
 
 class Watcher:

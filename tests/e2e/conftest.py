@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -14,11 +16,31 @@ from tests.tiny_model import make_tiny_model
 LAYERS = 4
 
 
+@contextmanager
+def data_folder() -> Iterator[Path]:
+    """A folder that other users can enter, as PostgreSQL's must be able to when the tests run as root.
+
+    Not pytest's: every pytest that starts closes the folder that they share to other users.
+    """
+    with TemporaryDirectory(prefix="isthmus-") as name:
+        folder = Path(name).resolve()
+        folder.chmod(0o755)
+        yield folder
+
+
+@pytest.fixture
+def data_dir() -> Iterator[Path]:
+    with data_folder() as folder:
+        yield folder
+
+
 @pytest.fixture(scope="session")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[service.Service]:
-    data_dir = tmp_path_factory.mktemp("stack")
-    # The embedded PostgreSQL runs as a user of its own when the tests run as root.
-    data_dir.chmod(0o755)
+def stack() -> Iterator[service.Service]:
+    with data_folder() as folder:
+        yield from _running(folder)
+
+
+def _running(data_dir: Path) -> Iterator[service.Service]:
     make_tiny_model(data_dir / "models" / "tiny", layers=LAYERS)
     running = service.start(data_dir)
     yield running

@@ -42,9 +42,9 @@ class Service:
             process for process in psutil.process_iter() if belongs(process, self.data_dir) and alive(process)
         ]
 
-    def trainers(self) -> list[psutil.Process]:
-        """The trainer processes."""
-        return [process for process in self.processes() if "worker.run" in command_line(process)]
+    def trainers(self, job_id: str) -> list[psutil.Process]:
+        """The job's trainer processes."""
+        return [process for process in self.processes() if f"worker.run {job_id}" in command_line(process)]
 
     def frames(self, job_id: str, after: int = 0) -> list[dict[str, Any]]:
         """The job's stream after a cursor, followed to its end."""

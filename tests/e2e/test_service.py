@@ -95,18 +95,18 @@ def test_the_adapter_downloads_and_belongs_to_the_base(stack: Service, finished_
 
 def test_cancel_ends_the_job_and_its_trainer(stack: Service, training_file: str) -> None:
     job_id = create_job(stack, training_file, **LONG)
-    wait_until("the job runs", lambda: bool(stack.trainers()))
+    wait_until("the job runs", lambda: bool(stack.trainers(job_id)))
     stack.client.fine_tuning.jobs.cancel(job_id)
     wait_until("the job is cancelled", lambda: state(stack, job_id) == "cancelled", 15)
-    assert stack.trainers() == []
+    assert stack.trainers(job_id) == []
     with pytest.raises(openai.BadRequestError):
         stack.client.fine_tuning.jobs.cancel(job_id)
 
 
 def test_a_killed_trainer_fails_the_job_with_a_code(stack: Service, training_file: str) -> None:
     job_id = create_job(stack, training_file, **LONG)
-    wait_until("the job runs", lambda: bool(stack.trainers()))
-    stack.trainers()[0].kill()
+    wait_until("the job runs", lambda: bool(stack.trainers(job_id)))
+    stack.trainers(job_id)[0].kill()
     wait_until("the job has failed", lambda: state(stack, job_id) == "failed", 30)
     error = stack.client.fine_tuning.jobs.retrieve(job_id).error
     assert error is not None
@@ -116,7 +116,7 @@ def test_a_killed_trainer_fails_the_job_with_a_code(stack: Service, training_fil
 
 def test_killed_processes_come_back_and_the_stream_goes_on(stack: Service, training_file: str) -> None:
     job_id = create_job(stack, training_file, n_epochs=6, batch_size=1)
-    wait_until("the job runs", lambda: bool(stack.trainers()))
+    wait_until("the job runs", lambda: bool(stack.trainers(job_id)))
     api = next(process for process in stack.processes() if "uvicorn" in service.command_line(process))
     os.kill(api.pid, signal.SIGKILL)
 
@@ -138,7 +138,7 @@ def test_the_dashboard_shows_a_job_live(
     stack: Service, training_file: str, finished_job: str, screenshots: Path
 ) -> None:
     running = create_job(stack, training_file, **LONG)
-    wait_until("the job runs", lambda: bool(stack.trainers()))
+    wait_until("the job runs", lambda: bool(stack.trainers(running)))
     for job_id, until in ((running, "running"), (finished_job, "succeeded")):
         seen = look(stack, job_id, until, screenshots / f"{until}.png")
         assert seen["steps"] > 1
@@ -167,14 +167,12 @@ def test_a_second_stack_on_the_same_folder_is_refused(stack: Service) -> None:
         service.start(stack.data_dir)
 
 
-def test_ctrl_c_leaves_nothing_running_and_state_survives(tmp_path: Path, training_file: str) -> None:
-    del training_file  # only to run after the other stack has started: ports are then told apart
-    tmp_path.chmod(0o755)
-    first = service.start(tmp_path)
+def test_ctrl_c_leaves_nothing_running_and_state_survives(data_dir: Path) -> None:
+    first = service.start(data_dir)
     file = first.client.files.create(file=("a.jsonl", ROW), purpose="fine-tune")
     assert first.interrupt() == 130
     assert first.processes() == []
-    second = service.start(tmp_path)
+    second = service.start(data_dir)
     assert [kept.id for kept in second.client.files.list()] == [file.id]
     assert second.api_key == first.api_key
     assert second.interrupt() == 130

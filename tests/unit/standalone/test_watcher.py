@@ -7,7 +7,8 @@ import time
 import psutil
 import pytest
 
-from standalone.watcher import StackError, Watcher
+from standalone.errors import StackError
+from standalone.watcher import Watcher
 
 SLEEP = "import time; print('up', flush=True); time.sleep(600)"
 STUBBORN = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); " + SLEEP
