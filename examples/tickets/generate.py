@@ -1,7 +1,7 @@
-"""Writes the tickets data set: messy customer messages and the strict JSON each one stands for (see README.md).
+"""Writes the tickets data set: messy customer messages and the strict JSON that each one stands for.
 
-`python examples/tickets/generate.py` rewrites train.jsonl and heldout.jsonl beside this file, always byte for byte
-the same. Only `Random.random()` is drawn from, the one method whose sequence Python promises to keep.
+`python examples/tickets/generate.py` rewrites train.jsonl and heldout.jsonl beside this file, always byte for
+byte the same. Only `Random.random()` is drawn from, the one method whose sequence Python promises to keep.
 """
 
 from __future__ import annotations
@@ -15,43 +15,48 @@ from pathlib import Path
 from typing import TypeVar
 
 T = TypeVar("T")
-
 SEED = 20250
 TRAIN_ROWS = 800
 HELDOUT_ROWS = 100
 SYSTEM = "Ticket to JSON."
 YEAR = 2025
 
-# name: (plural, misspellings)
+# fmt: off
+# Each product with its plural and its misspellings.
 PRODUCTS: dict[str, tuple[str, tuple[str, ...]]] = {
-    "lamp": ("lamps", ("lmap", "lampp")),
-    "desk": ("desks", ("dessk", "deks")),
-    "kettle": ("kettles", ("kettel", "ketle")),
-    "backpack": ("backpacks", ("bakpack", "back pack")),
+    "lamp": ("lamps", ("lmap", "lampp")), "desk": ("desks", ("dessk", "deks")),
+    "kettle": ("kettles", ("kettel", "ketle")), "backpack": ("backpacks", ("bakpack", "back pack")),
     "headphones": ("headphones", ("headfones", "hedphones")),
     "keyboard": ("keyboards", ("keybord", "key board")),
-    "monitor": ("monitors", ("moniter", "montior")),
-    "toaster": ("toasters", ("toster", "toastr")),
-    "jacket": ("jackets", ("jaket", "jackt")),
-    "mug": ("mugs", ("mugg", "mgu")),
-    "tent": ("tents", ("tennt", "tetn")),
-    "speaker": ("speakers", ("speeker", "speakr")),
-    "blender": ("blenders", ("blendr", "blander")),
-    "chair": ("chairs", ("chiar", "chare")),
-    "camera": ("cameras", ("camra", "cammera")),
-    "pillow": ("pillows", ("pilow", "pillo")),
+    "monitor": ("monitors", ("moniter", "montior")), "toaster": ("toasters", ("toster", "toastr")),
+    "jacket": ("jackets", ("jaket", "jackt")), "mug": ("mugs", ("mugg", "mgu")),
+    "tent": ("tents", ("tennt", "tetn")), "speaker": ("speakers", ("speeker", "speakr")),
+    "blender": ("blenders", ("blendr", "blander")), "chair": ("chairs", ("chiar", "chare")),
+    "camera": ("cameras", ("camra", "cammera")), "pillow": ("pillows", ("pilow", "pillo")),
 }
 INTENTS: dict[str, tuple[str, ...]] = {
-    "order": ("i'd like to order {}", "please send me {}", "can i buy {}", "want to purchase {}", "i need {}"),
-    "cancel": ("please cancel {}", "i don't want {} anymore", "call off {}", "changed my mind about {}, cancel it"),
+    "order": (
+        "i'd like to order {}", "please send me {}", "can i buy {}", "want to purchase {}", "i need {}",
+    ),
+    "cancel": (
+        "please cancel {}", "i don't want {} anymore", "call off {}", "changed my mind about {}, cancel it",
+    ),
     "refund": ("i want my money back for {}", "please refund {}", "refund me for {}", "need a refund for {}"),
-    "replace": ("{} came broken, send new", "please replace {}", "{} arrived damaged, need another", "swap {} pls, its faulty"),
+    "replace": (
+        "{} came broken, send new", "please replace {}", "{} arrived damaged, need another",
+        "swap {} pls, its faulty",
+    ),
     "track": ("where is {}?", "{} still not here, any news?", "when will {} arrive?", "please track {}"),
-    "invoice": ("need the invoice for {}", "send me the bill for {}", "can i get a receipt for {}?", "no invoice for {} yet, send it"),
-}  # fmt: skip
+    "invoice": (
+        "need the invoice for {}", "send me the bill for {}", "can i get a receipt for {}?",
+        "no invoice for {} yet, send it",
+    ),
+}
 NUMBERS = ("one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
-MONTHS = ("january", "february", "march", "april", "may", "june")
-MONTHS += ("july", "august", "september", "october", "november", "december")
+MONTHS = (
+    "january", "february", "march", "april", "may", "june",
+    "july", "august", "september", "october", "november", "december",
+)
 ORDER_IDS = ("order {}", "order #{}", "my order number is {}", "order no. {}", "ref {}", "(#{})")
 DATES: dict[str, tuple[str, ...]] = {
     "order": ("for {}", "needed by {}", "deliver on {}"),
@@ -63,10 +68,14 @@ URGENCY: dict[str, tuple[str, ...]] = {
     "high": ("asap", "urgent!", "this is urgent", "hurry please", "as soon as possible", "right now!!"),
 }
 GREETINGS = ("hi", "hello", "hey there", "good morning", "dear team", "hiya", "hi guys")
-FILLERS = ("hope you are well", "love your shop", "long time customer here", "sorry to bother you", "so my dog ate the box")
+FILLERS = (
+    "hope you are well", "love your shop", "long time customer here", "sorry to bother you",
+    "so my dog ate the box",
+)
 SIGNATURES = ("thanks, {}", "cheers {}", "best, {}", "- {}", "thx {}", "regards {}")
 NAMES = ("anna", "tom", "mia", "raj", "lee", "olga", "ben", "zoe", "sam", "ines")
 EMOJI = ("🙂", "🙏", "😡", "👍")
+# fmt: on
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +158,7 @@ def write_product(ticket: Ticket, draw: Draw) -> str:
     many = ticket.quantity is not None and ticket.quantity > 1
     name = plural if many else ticket.product
     if draw.chance(0.12):
-        name = draw.choice(misspelt) + ("s" if many and not plural == ticket.product else "")
+        name = draw.choice(misspelt) + ("s" if many and plural != ticket.product else "")
     if ticket.quantity is None:
         return f"{draw.choice(('the', 'my'))} {name}" if ticket.intent != "order" else f"the {name}"
     number = NUMBERS[ticket.quantity - 1] if draw.chance(0.5) else str(ticket.quantity)
@@ -208,7 +217,9 @@ def make_rows(draw: Draw, count: int, usable: Callable[[Ticket, str], bool]) -> 
 
 def make_data() -> tuple[list[tuple[Ticket, str]], list[tuple[Ticket, str]]]:
     """The training and the held-out rows; they share no message, no order id and no reserved combination."""
-    train = make_rows(Draw(SEED), TRAIN_ROWS, lambda ticket, _: not is_reserved(ticket.intent, ticket.product))
+    train = make_rows(
+        Draw(SEED), TRAIN_ROWS, lambda ticket, _: not is_reserved(ticket.intent, ticket.product)
+    )
     messages = {message for _, message in train}
     order_ids = {ticket.order_id for ticket, _ in train} - {None}
     heldout = make_rows(
@@ -222,7 +233,9 @@ def make_data() -> tuple[list[tuple[Ticket, str]], list[tuple[Ticket, str]]]:
 def to_line(ticket: Ticket, message: str) -> str:
     """One line of chat data."""
     turns = (("system", SYSTEM), ("user", message), ("assistant", ticket.to_json()))
-    return json.dumps({"messages": [{"role": role, "content": text} for role, text in turns]}, ensure_ascii=False)
+    return json.dumps(
+        {"messages": [{"role": role, "content": text} for role, text in turns]}, ensure_ascii=False
+    )
 
 
 def main() -> None:
