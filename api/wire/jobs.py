@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, Literal
 
 from pydantic import JsonValue
@@ -95,6 +97,19 @@ class EventObject(WireModel):
     data: dict[str, JsonValue]
 
 
+STATUS: Mapping[State, Status] = MappingProxyType(
+    {
+        State.VALIDATING_FILES: "validating_files",
+        State.QUEUED: "queued",
+        State.PAUSED: "queued",
+        State.RUNNING: "running",
+        State.SUCCEEDED: "succeeded",
+        State.FAILED: "failed",
+        State.CANCELLED: "cancelled",
+    }
+)
+"""OpenAI's enum has no `paused`, and strict clients break on what it has not."""
+
 DEFAULT_LEARNING_RATE: float = JobSpec.model_fields["learning_rate"].default
 """What `learning_rate_multiplier` multiplies."""
 
@@ -114,7 +129,7 @@ def job_object(job: Job) -> JobObject:
         estimated_finish=_estimated_finish(job),
         model=job.model,
         fine_tuned_model=job.fine_tuned_model,
-        status=_status(job.state),
+        status=STATUS[job.state],
         error=None if job.error is None else JobFailure.model_validate(job.error),
         training_file=job.training_file,
         validation_file=job.validation_file,
@@ -148,12 +163,6 @@ def event_object(event: Event) -> EventObject:
         "data": event.data,
     }
     return EventObject.model_validate(fields)
-
-
-def _status(state: State) -> Status:
-    if state is State.PAUSED:
-        return "queued"
-    return state.value
 
 
 def _precise_state(job: Job) -> PreciseState:

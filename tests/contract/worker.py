@@ -1,0 +1,87 @@
+"""A worker's side of a job, by the store's functions: what the API's clients then see."""
+
+from __future__ import annotations
+
+from ist_core.records import Message, Started
+from store import bus, jobs
+from store.events import append_events
+from store.objects import LocalObjects
+from store.steps import append_steps
+from store.tuned_models import artifact_prefix, create_tuned_model, new_model_id
+from tests.contract.conftest import LAYERS, Service, step_record
+
+TOTAL = 20
+
+
+class Run:
+    """One attempt at a job."""
+
+    def __init__(self, service: Service, job_id: str) -> None:
+        self.service = service
+        self.job_id = job_id
+        with service.database.session() as session:
+            claim = jobs.claim(session, job_id, worker="test", lease_seconds=60)
+            assert claim is not None
+            self.attempt = claim.attempt
+            started = Started(TOTAL, LAYERS, 12, 10, 100, "cpu")
+            assert jobs.record_start(session, job_id, claim.attempt, started)
+        self.ping()
+
+    def steps(self, first: int, last: int) -> None:
+        """Report steps `first` to `last` in one batch."""
+        with self.service.database.session() as session:
+            batch = [step_record(step) for step in range(first, last + 1)]
+            assert append_steps(session, self.job_id, self.attempt, batch)
+        self.ping()
+
+    def say(self, text: str, *, ping: bool = True) -> None:
+        """Log a line."""
+        with self.service.database.session() as session:
+            assert append_events(session, self.job_id, self.attempt, [Message(text)])
+        if ping:
+            self.ping()
+
+    def succeed(self) -> str:
+        """End well, with an adapter of two artifacts; returns the model's name."""
+        prefix = artifact_prefix(self.job_id, self.attempt)
+        objects = LocalObjects(self.service.settings.data_dir / "objects")
+        source = self.service.settings.data_dir / "source"
+        source.write_bytes(b"{}")
+        stored = []
+        for path in ("adapter/adapter_config.json", "report.json"):
+            with source.open("rb") as file:
+                stored.append(objects.put(prefix + path, file))
+        with self.service.database.session() as session:
+            job = jobs.get_job(session, self.job_id)
+            assert job is not None
+            name = new_model_id(job.model, job.suffix)
+            create_tuned_model(session, model_id=name, job=job, prefix=prefix, artifacts=stored)
+            assert jobs.finish_succeeded(
+                session,
+                self.job_id,
+                self.attempt,
+                fine_tuned_model=name,
+                result_files=[],
+                report={"steps": TOTAL},
+                trained_tokens=1000,
+            )
+        self.ping()
+        return name
+
+    def fail(self) -> None:
+        """End badly."""
+        with self.service.database.session() as session:
+            assert jobs.finish_failed(
+                session, self.job_id, self.attempt, code="out_of_memory", message="no memory", param=None
+            )
+        self.ping()
+
+    def cancelled(self) -> None:
+        """End as asked."""
+        with self.service.database.session() as session:
+            assert jobs.finish_cancelled(session, self.job_id, self.attempt)
+        self.ping()
+
+    def ping(self) -> None:
+        """Tell the watchers."""
+        bus.publish_job(self.service.redis, self.job_id, 0)
