@@ -3,6 +3,7 @@
 Importing this package costs no torch; `train` loads it on first use.
 """
 
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,10 @@ from ist_core.spec import IstSpec, JobSpec, LoraSpec
 
 if TYPE_CHECKING:
     from ist_core.trainer import train
+
+# Read by OpenMP when torch loads. Its default, spinning, made a training step 5 to 8 times slower (measured)
+# as soon as another process wanted a core, and beside a database and a web server one always does.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 __all__ = [
     "EngineError",
