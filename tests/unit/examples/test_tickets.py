@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from api.job_request import JobRequest, resolve
 from examples.tickets import generate
 from examples.tickets.generate import Draw, Ticket, write_date, write_message
 from ist_core import dataset
 from ist_core.dataset import ChatRow
-from ist_core.spec import JobSpec
 
 FOLDER = Path(generate.__file__).parent
 KEYS = ["intent", "product", "order_id", "quantity", "date", "urgency"]
@@ -94,9 +94,6 @@ def test_dates_come_in_every_style() -> None:
 
 def test_the_job_settings_are_a_valid_job() -> None:
     body = json.loads((FOLDER / "job.json").read_text())
-    body.pop("suffix", None)
-    hyperparameters = body.pop("hyperparameters")
-    hyperparameters["learning_rate"] = body.pop("learning_rate")
-    spec = JobSpec.model_validate({"training_file": "file-1", **body, **hyperparameters})
+    spec = resolve(JobRequest(training_file="file-1", **body), rows=800)
     assert spec.ist is not None
     assert spec.ist.update_fraction < 1
