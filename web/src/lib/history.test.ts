@@ -39,7 +39,8 @@ test("a row is found by its step", () => {
 
 test("events move the cursor, job frames do not", () => {
   const history = new JobHistory();
-  history.apply({ type: "event", seq: 4, data: { id: "e", created_at: 0, level: "info", message: "Queued" } });
+  const event = { id: "e", object: "fine_tuning.job.event", created_at: 0, level: "info", message: "Queued", type: "message", data: {} } as const;
+  history.apply({ type: "event", seq: 4, data: event });
   expect(history.events.map((event) => event.message)).toEqual(["Queued"]);
   history.apply({ type: "job", seq: 9, data: { id: "j" } as never });
   expect([history.cursor, history.job?.id]).toEqual([4, "j"]);
