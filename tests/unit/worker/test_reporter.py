@@ -1,0 +1,150 @@
+"""The reporter: order, batches, fence, and a database that comes and goes."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+import redis
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm import Session
+
+from ist_core.records import Message, Started, StepRecord
+from store import bus, jobs
+from store.database import Database
+from store.stream import read_stream
+from store.tables import Event
+from tests.factories import claim, claimed, read_job, step
+from worker import reporter as reporter_module
+from worker.reporter import JobLost, Reporter
+
+STARTED = Started(
+    total_steps=200, layers=2, examples=3, trainable_parameters=10, total_parameters=1000, device="cpu"
+)
+
+
+class Flaky(Database):
+    """A database that is away until `back` is set."""
+
+    def __init__(self, database: Database) -> None:
+        self.engine = database.engine
+        self._real = database
+        self.back = threading.Event()
+        self.refused = threading.Event()
+
+    @contextmanager
+    def session(self) -> Iterator[Session]:
+        if not self.back.is_set():
+            self.refused.set()
+            raise OperationalError("SELECT", {}, Exception("away"))
+        with self._real.session() as session:
+            yield session
+
+
+def numbers(database: Database, job_id: str) -> list[int | str]:
+    """Steps by number and events by text, in the stream's order, after the job's own events."""
+    with database.session() as session:
+        items = read_stream(session, job_id, 3, limit=1000)
+    return [item.row.message if isinstance(item.row, Event) else item.row.step for item in items]
+
+
+def test_everything_arrives_once_and_in_order(database: Database, redis_client: redis.Redis) -> None:
+    held = claimed(database)
+    reporter = Reporter(database, redis_client, held.job_id, held.attempt)
+    reporter.emit(STARTED)
+    for number in range(1, 201):
+        reporter.emit(step(number))
+        if number % 50 == 0:
+            reporter.emit(Message(f"at {number}"))
+    reporter.close()
+    expected: list[int | str] = []
+    for number in range(1, 201):
+        expected += [number, f"at {number}"] if number % 50 == 0 else [number]
+    assert numbers(database, held.job_id)[1:] == expected
+    job = read_job(database, held.job_id)
+    assert (job.total_steps, job.step) == (200, 200)
+
+
+def test_few_records_do_not_wait_for_a_full_batch(database: Database, redis_client: redis.Redis) -> None:
+    held = claimed(database)
+    with redis_client.pubsub() as listener:  # type: ignore[no-untyped-call]  # redis-py leaves it so
+        listener.subscribe(bus.job_channel(held.job_id))
+        assert listener.get_message(timeout=5)["type"] == "subscribe"
+        reporter = Reporter(database, redis_client, held.job_id, held.attempt)
+        reporter.emit(step(1))
+        ping = listener.get_message(timeout=10)
+        assert int(ping["data"]) == read_job(database, held.job_id).last_seq
+    assert numbers(database, held.job_id) == [1]
+    reporter.close()
+
+
+def test_a_lost_job_stops_the_run_and_stores_nothing(database: Database, redis_client: redis.Redis) -> None:
+    held = claimed(database)
+    reporter = Reporter(database, redis_client, held.job_id, held.attempt)
+    with database.session() as session:
+        jobs.release(session, held.job_id, held.attempt, message="taken")
+    claim(database, held.job_id)
+    reporter.emit(step(1))
+    assert reporter.lost.wait(timeout=10)
+    reporter.emit(step(2))
+    with pytest.raises(JobLost):
+        reporter.close()
+    with database.session() as session:
+        rows = [item.row for item in read_stream(session, held.job_id, 0)]
+    assert all(isinstance(row, Event) for row in rows)
+    assert read_job(database, held.job_id).step == 0
+
+
+def test_records_wait_for_a_database_that_is_away(
+    database: Database, redis_client: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reporter_module, "BACKOFF_SECONDS", (0.01,))
+    held = claimed(database)
+    flaky = Flaky(database)
+    reporter = Reporter(flaky, redis_client, held.job_id, held.attempt)
+    for number in range(1, 101):
+        reporter.emit(step(number))
+    assert flaky.refused.wait(timeout=10)
+    assert not reporter.lost.is_set()
+    flaky.back.set()
+    reporter.close()
+    assert numbers(database, held.job_id) == list(range(1, 101))
+
+
+def test_a_full_buffer_makes_the_engine_wait(
+    database: Database, redis_client: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reporter_module, "BACKOFF_SECONDS", (0.01,))
+    monkeypatch.setattr(reporter_module, "CAPACITY", 5)
+    held = claimed(database)
+    flaky = Flaky(database)
+    reporter = Reporter(flaky, redis_client, held.job_id, held.attempt)
+    emitted: list[int] = []
+
+    def engine() -> None:
+        for number in range(1, 21):
+            reporter.emit(step(number))
+            emitted.append(number)
+
+    thread = threading.Thread(target=engine)
+    thread.start()
+    assert flaky.refused.wait(timeout=10)
+    thread.join(timeout=0.2)
+    assert len(emitted) <= 5
+    flaky.back.set()
+    thread.join(timeout=10)
+    reporter.close()
+    assert numbers(database, held.job_id) == list(range(1, 21))
+
+
+def test_a_record_that_cannot_be_stored_is_an_error_not_a_silence(
+    database: Database, redis_client: redis.Redis
+) -> None:
+    held = claimed(database)
+    reporter = Reporter(database, redis_client, held.job_id, held.attempt)
+    reporter.emit(StepRecord(step=1, time=0.0, metrics={"loss": 1.0}, importance=(), active=()))
+    with pytest.raises(KeyError, match="trained_tokens"):
+        reporter.close()
+    assert reporter.lost.is_set()

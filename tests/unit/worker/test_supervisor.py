@@ -1,0 +1,68 @@
+"""What a trainer's exit means, its scratch folder, and retries."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from sqlalchemy.exc import OperationalError
+
+from worker import retry
+from worker.retry import until_back
+from worker.scratch import Scratch
+from worker.supervisor import describe_exit
+
+
+@pytest.mark.parametrize(
+    ("exit_code", "code", "words"),
+    [
+        (-9, "out_of_memory", "ran out of memory"),
+        (-11, "trainer_crashed", "SIGSEGV"),
+        (1, "trainer_crashed", "exit code 1"),
+        (0, "trainer_crashed", "without a report"),
+    ],
+)
+def test_an_exit_is_described_in_one_line(exit_code: int, code: str, words: str) -> None:
+    found, message = describe_exit(exit_code)
+    assert found == code
+    assert words in message
+    assert "\n" not in message
+
+
+def test_a_new_attempt_clears_what_an_earlier_one_left(tmp_path: Path) -> None:
+    first = Scratch(tmp_path, "ftjob-1", 1)
+    first.make()
+    (first.folder / "big").write_text("x")
+    second = Scratch(tmp_path, "ftjob-1", 2)
+    second.make()
+    assert not first.folder.exists()
+    assert list(second.folder.iterdir()) == []
+    second.remove()
+    second.remove()
+    assert not (tmp_path / "work" / "ftjob-1").exists()
+
+
+def test_the_log_of_a_failed_run_outlives_its_folder(tmp_path: Path) -> None:
+    scratch = Scratch(tmp_path, "ftjob-1", 1)
+    scratch.make()
+    scratch.log.write_bytes(b"\xff\n" + b"".join(b"line %d\n" % number for number in range(5000)))
+    assert scratch.log_tail() == [f"line {number}" for number in range(4980, 5000)]
+    kept = scratch.keep_log()
+    scratch.remove()
+    assert kept.read_bytes().endswith(b"line 4999\n")
+
+
+def test_work_is_repeated_until_the_database_is_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(retry, "WAIT_SECONDS", 0)
+    answers = iter(
+        [OperationalError("", {}, Exception("away")), OperationalError("", {}, Exception("away")), 7]
+    )
+
+    def work() -> int:
+        answer = next(answers)
+        if isinstance(answer, OperationalError):
+            raise answer
+        assert isinstance(answer, int)
+        return answer
+
+    assert until_back(work) == 7
