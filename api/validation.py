@@ -14,6 +14,8 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel
 
 _Loc = Sequence[str | int]
+UNIONS = frozenset({typing.Union, types.UnionType, typing.Annotated})
+KEY_MARK = "[key]"  # pydantic's name for a fault of the key itself
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +63,8 @@ def field_path(model: type[BaseModel] | None, place: _Loc) -> list[str | int]:
     for part in place:
         candidates = models_in(here)
         names = {name for candidate in candidates for name in candidate.model_fields}
+        if part == KEY_MARK:
+            continue
         if isinstance(part, int) or here is dict:
             path.append(part)
         elif candidates and (part in names or part not in {c.__name__ for c in candidates}):
@@ -75,7 +79,7 @@ def models_in(annotation: Any) -> list[type[BaseModel]]:
     """The models that an annotation names, alone or in a union."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return [annotation]
-    if get_origin(annotation) in {typing.Union, types.UnionType, typing.Annotated}:
+    if get_origin(annotation) in UNIONS:
         return [model for part in get_args(annotation) for model in models_in(part)]
     return []
 
@@ -118,8 +122,9 @@ def _same_field(model: type[BaseModel] | None, place: _Loc, path: _Loc, first: d
 
 
 def _holds_dict(annotation: Any) -> bool:
-    options = [annotation, *get_args(annotation)]
-    return any(get_origin(option) is dict for option in options)
+    if get_origin(annotation) in UNIONS:
+        return any(_holds_dict(part) for part in get_args(annotation))
+    return get_origin(annotation) is dict
 
 
 def _reason(item: dict[str, Any]) -> str:

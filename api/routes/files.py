@@ -122,6 +122,9 @@ def _check_form(form: FormData) -> UploadFile:
             param=unknown[0],
             code="unknown_parameter",
         )
+    for name in FIELDS:
+        if len(form.getlist(name)) > 1:
+            raise bad_request(f"{name}: given more than once", param=name, code="repeated_parameter")
     purpose, file = form.get("purpose"), form.get("file")
     if not isinstance(purpose, str) or not purpose:
         raise bad_request("purpose: is required, and is a text", param="purpose", code="missing_parameter")

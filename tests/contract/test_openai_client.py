@@ -77,7 +77,9 @@ def test_a_job_is_complete_and_queued(service: Service) -> None:
     assert (extra["spec"]["max_steps"], extra["spec"]["learning_rate"]) == (7, 0.0005)
     assert client.fine_tuning.jobs.retrieve(job.id) == job
     assert service.contents()["messages"] == before + 1
-    message = json.loads(service.redis.lindex(service.settings.queue, 0))
+    raw = service.redis.lindex(service.settings.queue, 0)
+    assert isinstance(raw, bytes)
+    message = json.loads(raw)
     assert message["headers"]["task"] == "isthmus.train"
     assert json.loads(base64.b64decode(message["body"]))[0] == [job.id]
     with service.database.session() as session:
@@ -164,7 +166,7 @@ def test_a_running_job_is_asked_to_stop(service: Service) -> None:
     jobs = service.client.fine_tuning.jobs
     job_id = service.create_job()
     run = Run(service, job_id)
-    with service.redis.pubsub(ignore_subscribe_messages=True) as control:
+    with service.redis.pubsub(ignore_subscribe_messages=True) as control:  # type: ignore[no-untyped-call]  # redis
         control.subscribe(bus.control_channel(job_id))
         control.get_message(timeout=1)
         asked = jobs.cancel(job_id)
