@@ -12,6 +12,8 @@ from typing import BinaryIO
 from ist_core.errors import DatasetError, Problem
 
 ROLES = ("system", "user", "assistant")
+TOOL_KEYS = ("tools", "functions", "parallel_tool_calls")
+"""Keys of a row that would change what is learnt; any other key beside `messages` is the user's own note."""
 MAX_LINE_BYTES = 8 * 1024 * 1024
 MAX_PROBLEMS = 20
 
@@ -128,9 +130,9 @@ def _read_row(value: object, line: int) -> ChatRow | list[Problem]:
     if not isinstance(value, dict):
         return [Problem(line, "", f"a row must be an object such as {_EXAMPLE}, not {_name(value)}")]
     problems = [
-        Problem(line, str(key), "unknown key; a row has only `messages`: remove it")
-        for key in value
-        if key != "messages"
+        Problem(line, key, "tool calls cannot be trained yet: remove it, and the tools from the messages")
+        for key in TOOL_KEYS
+        if key in value
     ]
     messages = value.get("messages")
     if not isinstance(messages, list) or not messages:

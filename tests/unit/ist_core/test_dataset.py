@@ -33,7 +33,7 @@ USER, ANSWER = {"role": "user", "content": "hi"}, {"role": "assistant", "content
         (b"[1]\n", "", "must be an object"),
         (b"{}\n", "messages", "is missing"),
         (b'{"messages": []}\n', "messages", "an empty list"),
-        (_line(USER, ANSWER, tools=[]), "tools", "unknown key"),
+        (_line(USER, ANSWER, tools=[]), "tools", "tool calls"),
         (_line(USER, "yo"), "messages[1]", "must be an object"),
         (
             _line(USER, ANSWER, {"role": "robot", "content": "x"}),
@@ -88,3 +88,8 @@ def test_load_returns_rows_with_lines_and_names_a_missing_file(tmp_path: Path) -
     with pytest.raises(DatasetError, match=r"none\.jsonl cannot be read") as caught:
         dataset.load(tmp_path / "none.jsonl", param="validation_file")
     assert caught.value.param == "validation_file"
+
+
+def test_a_row_may_carry_notes_of_its_own() -> None:
+    row = _line(USER, ANSWER, answer="true", source={"set": "boolq"})
+    assert dataset.check(io.BytesIO(row)).rows == 1
