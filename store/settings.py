@@ -33,7 +33,7 @@ class Settings(BaseSettings):
     cancel_grace_seconds: float = Field(default=3.0, ge=0)
     """A trainer that is told to stop gets so long before SIGKILL."""
     max_attempts: int = Field(default=3, ge=1)
-    """How often a job may be started before a lost worker fails it."""
+    """The lost worker that fails its job: a job given back by a worker that stops in order is not counted."""
     scheduler_seconds: float = Field(default=2.0, gt=0)
     max_file_bytes: int = Field(default=512 * 1024 * 1024, gt=0)
 

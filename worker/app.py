@@ -83,5 +83,12 @@ def main() -> None:
     """Run a worker until SIGTERM or Ctrl-C."""
     settings = get_settings()
     create_worker(settings).worker_main(
-        ["--quiet", "worker", "--loglevel=INFO", "--without-mingle", "--without-gossip", "--without-heartbeat"]
+        [
+            "--quiet",
+            "worker",
+            "--loglevel=INFO",
+            "--without-mingle",
+            "--without-gossip",
+            "--without-heartbeat",
+        ]
     )

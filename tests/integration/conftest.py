@@ -68,6 +68,13 @@ class Service:
             time.sleep(0.05)
         return job
 
+    def wait_until_training(self, job_id: str) -> None:
+        """Wait until the trainer process of the job's present attempt lives."""
+        deadline = time.monotonic() + DEADLINE_SECONDS
+        while not trainers(job_id):
+            assert time.monotonic() < deadline, self.log()
+            time.sleep(0.05)
+
     def wait_until_trained(self, job_id: str, steps: int = 1) -> Job:
         """Wait until some steps are stored."""
         return self.wait(job_id, lambda job: job.step >= steps)

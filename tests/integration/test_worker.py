@@ -9,11 +9,13 @@ from collections.abc import Iterator
 
 import pytest
 
+from store import jobs
 from store.events import list_events
 from store.files import get_file
 from store.steps import importance_series, metric_series
 from store.tables import State
 from store.tuned_models import get_tuned_model
+from tests.factories import read_job
 from tests.integration.conftest import Service, chat_lines, trainers, wait_until_gone
 
 LONG = 5000
@@ -58,15 +60,6 @@ def test_a_job_that_nobody_sent_is_sent_trained_and_published(service: Service) 
     service.wait_until_clean(job.id)
 
 
-def test_a_message_for_an_ended_job_does_nothing(service: Service) -> None:
-    before = service.wait_until_ended(service.submit(chat_lines(), steps=1))
-    service.send(before.id)
-    # The worker takes one message at a time, in order: when the next job has ended, the repeat is done with.
-    service.wait_until_ended(service.submit(chat_lines(), steps=1))
-    after = service.wait(before.id, lambda job: True)
-    assert (after.state, after.last_seq, after.attempt) == (before.state, before.last_seq, 1)
-
-
 def test_a_bad_line_fails_the_job_with_its_number(service: Service) -> None:
     job = service.wait_until_ended(service.submit(chat_lines(1) + b'\n{"messages": 7}'))
     assert job.state is State.FAILED
@@ -76,10 +69,17 @@ def test_a_bad_line_fails_the_job_with_its_number(service: Service) -> None:
     assert job.fine_tuned_model is None
 
 
-def test_an_unknown_model_fails_the_job(service: Service) -> None:
+def test_a_message_for_an_ended_job_does_nothing_and_an_unknown_model_is_an_error(service: Service) -> None:
+    with service.database.session() as session:
+        (before,) = jobs.list_jobs(session, limit=1).rows
+    assert before.finished_at is not None
+    service.send(before.id)
+    # The worker takes one message at a time, in order: when the next job has ended, the repeat is done with.
     job = service.wait_until_ended(service.submit(chat_lines(), model="tinny"))
     assert job.error is not None
     assert (job.error["code"], job.error["param"]) == ("model_not_found", "model")
+    after = read_job(service.database, before.id)
+    assert (after.state, after.last_seq, after.attempt) == (before.state, before.last_seq, 1)
 
 
 def test_a_broken_model_folder_fails_the_job_without_a_stack_trace(service: Service) -> None:

@@ -1,16 +1,26 @@
-"""What a trainer's exit means, its scratch folder, and retries."""
+"""Heartbeats, what a trainer's exit means, its scratch folder, and retries."""
 
 from __future__ import annotations
 
+import threading
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import redis
 from sqlalchemy.exc import OperationalError
 
+from standalone.ports import free_port
+from store import jobs
+from store.database import Database
+from store.jobs import Claim
+from store.settings import Settings
+from tests.factories import claim, claimed
 from worker import retry
 from worker.retry import until_back
 from worker.scratch import Scratch
-from worker.supervisor import describe_exit
+from worker.supervisor import Ending, Run, describe_exit
 
 
 @pytest.mark.parametrize(
@@ -66,3 +76,41 @@ def test_work_is_repeated_until_the_database_is_back(monkeypatch: pytest.MonkeyP
         return answer
 
     assert until_back(work) == 7
+
+
+@pytest.fixture
+def away() -> Iterator[Database]:
+    """Access to a PostgreSQL that is not there."""
+    database = Database(f"postgresql://127.0.0.1:{free_port()}/none")
+    yield database
+    database.close()
+
+
+@pytest.mark.parametrize(("lease_seconds", "ending"), [(60.0, None), (0.001, Ending.LEASE_LOST)])
+def test_training_goes_on_without_a_database_for_as_long_as_the_lease(
+    settings: Settings,
+    away: Database,
+    redis_client: redis.Redis,
+    lease_seconds: float,
+    ending: Ending | None,
+) -> None:
+    short = settings.model_copy(update={"lease_seconds": lease_seconds})
+    run = Run(short, away, redis_client, Claim("ftjob-1", 1, 3), threading.Event())
+    time.sleep(0.002)
+    assert run._heartbeat() is ending
+
+
+def test_a_heartbeat_tells_a_cancel_a_takeover_and_an_end_apart(
+    settings: Settings, database: Database, redis_client: redis.Redis
+) -> None:
+    cancelled, taken, ended = claimed(database), claimed(database), claimed(database)
+    with database.session() as session:
+        jobs.request_cancel(session, cancelled.job_id)
+        jobs.release(session, taken.job_id, taken.attempt, message="taken")
+        jobs.finish_failed(session, ended.job_id, ended.attempt, code="x", message="by the trainer")
+    claim(database, taken.job_id)
+    endings = [
+        Run(settings, database, redis_client, held, threading.Event())._heartbeat()
+        for held in (cancelled, taken, ended)
+    ]
+    assert endings == [Ending.CANCELLED, Ending.LEASE_LOST, None]
