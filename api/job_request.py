@@ -17,7 +17,7 @@ from pydantic import (
 
 from api.errors import bad_request
 from api.wire.jobs import DEFAULT_LEARNING_RATE
-from ist_core.spec import MAX_SEED, IstSpec, JobSpec, LoraSpec
+from ist_core.spec import MAX_SEED, JobSpec, TrainingOptions
 
 DEFAULT_BATCH_SIZE: int = JobSpec.model_fields["batch_size"].default
 AUTO_EXAMPLES = 2400
@@ -61,7 +61,7 @@ class MethodRequest(RequestModel):
     reinforcement: dict[str, JsonValue] | None = None
 
 
-class JobRequest(RequestModel):
+class JobRequest(TrainingOptions):
     """A new fine-tuning job: OpenAI's keys, then ours (through the SDK: `extra_body`)."""
 
     model: Annotated[str, Field(min_length=1, max_length=255)]
@@ -77,19 +77,8 @@ class JobRequest(RequestModel):
     metadata: Annotated[dict[MetadataKey, MetadataValue], Field(max_length=16)] | None = None
     integrations: Annotated[list[dict[str, JsonValue]], Field(max_length=5)] | None = None
 
-    adapter: LoraSpec = LoraSpec()
-    ist: IstSpec | None = IstSpec()
-    """null trains every layer in every step (plain LoRA)."""
-    learning_rate: Annotated[float, Field(gt=0, le=1)] | None = None
+    learning_rate: Annotated[float, Field(gt=0, le=1)] | None = None  # type: ignore[assignment]  # None: see below
     """In place of `learning_rate_multiplier`."""
-    max_steps: Annotated[int, Field(ge=1)] | None = None
-    micro_batch_size: Annotated[int, Field(ge=1, le=256)] | None = None
-    schedule: Literal["linear", "cosine", "constant"] = "linear"
-    warmup_ratio: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.03
-    weight_decay: Annotated[float, Field(ge=0.0, le=1.0)] = 0.0
-    max_grad_norm: Annotated[float, Field(gt=0)] = 1.0
-    max_length: Annotated[int, Field(ge=8, le=1_048_576)] = 1024
-    precision: Literal["auto", "float32", "bfloat16"] = "auto"
 
     @model_validator(mode="after")
     def _texts_can_be_stored(self) -> Self:
@@ -144,23 +133,13 @@ def resolve(body: JobRequest, *, rows: int) -> JobSpec:
     that is smaller. learning_rate: 0.001 times the multiplier. seed: drawn when absent.
     """
     hyperparameters, place = _hyperparameters(body)
-    values = {
+    values: dict[str, Any] = {name: getattr(body, name) for name in TrainingOptions.model_fields} | {
         "model": body.model,
         "training_file": body.training_file,
         "validation_file": body.validation_file,
-        "adapter": body.adapter,
-        "ist": body.ist,
         "n_epochs": _n_epochs(hyperparameters, rows),
-        "max_steps": body.max_steps,
         "batch_size": _batch_size(hyperparameters, rows, body.micro_batch_size),
-        "micro_batch_size": body.micro_batch_size,
         "learning_rate": _learning_rate(body, hyperparameters, place),
-        "schedule": body.schedule,
-        "warmup_ratio": body.warmup_ratio,
-        "weight_decay": body.weight_decay,
-        "max_grad_norm": body.max_grad_norm,
-        "max_length": body.max_length,
-        "precision": body.precision,
         "seed": secrets.randbelow(MAX_SEED + 1) if body.seed is None else body.seed,
     }
     try:
