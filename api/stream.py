@@ -128,7 +128,7 @@ def _read_page(services: Services, job_id: str, cursor: int) -> Page:
             raise not_found("job", job_id, param="job_id")
         items = read_stream(session, job_id, cursor, PAGE)
         ended = job.state in TERMINAL
-        if any(_changes_state(item) for item in items):
+        if any(isinstance(item.row, Event) for item in items):
             job = get_job(session, job_id) or job
         frames = [frame for item in items for frame in _frames(item, job)]
     full = len(items) == PAGE
@@ -141,17 +141,13 @@ def _read_page(services: Services, job_id: str, cursor: int) -> Page:
 
 
 def _frames(item: StreamItem, job: Job) -> list[str]:
-    """The frame of an item; after a change of state, the job too."""
+    """The frame of an item; an event tells of a change of the job, so the job follows it."""
     if not isinstance(item.row, Event):
         return [_json(StepFrame(seq=item.seq, data=step_object(item.row)))]
-    frame = _json(EventFrame(seq=item.seq, data=event_object(item.row)))
-    if not _changes_state(item):
-        return [frame]
-    return [frame, _json(JobFrame(seq=item.seq, data=job_object(job)))]
-
-
-def _changes_state(item: StreamItem) -> bool:
-    return isinstance(item.row, Event) and "state" in item.row.data
+    return [
+        _json(EventFrame(seq=item.seq, data=event_object(item.row))),
+        _json(JobFrame(seq=item.seq, data=job_object(job))),
+    ]
 
 
 def _json(frame: BaseModel) -> str:

@@ -58,7 +58,7 @@ class StepObject(WireModel):
 
 
 class JobFrame(WireModel):
-    """The job as it is now: first in the stream, and after each change of state."""
+    """The job as it is now: first in the stream, and after each event."""
 
     seq: int
     type: Literal["job"] = "job"

@@ -107,16 +107,18 @@ def test_what_happens_is_followed_live(service: Service) -> None:
     job_id = service.create_job()
     with following(service, job_id) as socket:
         assert receive(socket)["data"]["state"] == "queued"
-        assert [receive(socket)["type"] for _ in range(3)] == ["event", "event", "job"]
+        assert [receive(socket)["type"] for _ in range(4)] == ["event", "job"] * 2
         run = Run(service, job_id)
         assert receive(socket)["data"]["message"] == "Fine-tuning job started"
         assert receive(socket)["data"]["state"] == "running"
         assert "4 layers" in receive(socket)["data"]["message"]
+        assert receive(socket)["data"]["layers"] == 4
         for step in (1, 2, 3):
             run.steps(step, step)
             assert receive(socket)["data"]["step"] == step
         service.client.fine_tuning.jobs.cancel(job_id)
         assert receive(socket)["data"]["message"] == "Cancel requested"
+        assert receive(socket)["data"]["state"] == "cancelling"
         run.cancelled()
         frames = to_the_end(socket)
     assert [frame["type"] for frame in frames] == ["event", "job", "end"]
@@ -130,6 +132,7 @@ def test_a_lost_ping_loses_nothing(service: Service, monkeypatch: pytest.MonkeyP
     with following(service, job_id) as socket:
         while receive(socket)["data"].get("message", "")[:8] != "Training":
             pass
+        assert receive(socket)["type"] == "job"
         run.say("nobody was told", ping=False)
         assert receive(socket)["data"]["message"] == "nobody was told"
 

@@ -636,7 +636,7 @@ export interface components {
         };
         /**
          * JobFrame
-         * @description The job as it is now: first in the stream, and after each change of state.
+         * @description The job as it is now: first in the stream, and after each event.
          */
         JobFrame: {
             data: components["schemas"]["JobObject"];
