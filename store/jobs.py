@@ -1,21 +1,20 @@
-"""Jobs: create and read them, ask for a cancel, and the run of a job from claim to end."""
+"""Jobs: create, read and list them, ask for a cancel, and keep track of their wake-ups."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from sqlalchemy import ColumnElement, func, select, tuple_, update
 from sqlalchemy.orm import Session
 
-from ist_core.records import JsonValue, Message, Started
+from ist_core.records import Message
 from ist_core.spec import JobSpec
-from store.events import add_event, append_events, plain
+from store.events import add_event, append_events
 from store.ids import new_id
 from store.paging import Page, UnknownCursor, page_of
-from store.series import allocate, held_by
+from store.series import allocate
 from store.states import TERMINAL, transition
 from store.tables import Job, State
 
@@ -26,23 +25,6 @@ class JobEnded(RuntimeError):
     def __init__(self, job: Job) -> None:
         super().__init__(f"job {job.id} has already ended: {job.state.value}")
         self.job = job
-
-
-@dataclass(frozen=True, slots=True)
-class Claim:
-    """A worker's hold on a job; `attempt` is its fencing token."""
-
-    job_id: str
-    attempt: int
-    last_seq: int
-
-
-@dataclass(frozen=True, slots=True)
-class Control:
-    """What users have asked of a running job."""
-
-    cancel_requested: bool
-    pause_requested: bool
 
 
 def create_job(
@@ -127,110 +109,6 @@ def request_cancel(session: Session, job_id: str) -> Job | None:
     return job
 
 
-def claim(session: Session, job_id: str, *, worker: str, lease_seconds: float) -> Claim | None:
-    """Take a queued job for `worker`; of several that try, exactly one gets it. None: not to be had."""
-    job = transition(
-        session,
-        job_id,
-        State.RUNNING,
-        message="Fine-tuning job started",
-        columns={
-            "attempt": Job.attempt + 1,
-            "worker": worker,
-            "lease_expires_at": _lease_end(lease_seconds),
-            "started_at": func.coalesce(Job.started_at, func.clock_timestamp()),
-        },
-    )
-    return None if job is None else Claim(job.id, job.attempt, job.last_seq)
-
-
-def heartbeat(session: Session, job_id: str, attempt: int, *, lease_seconds: float) -> Control | None:
-    """Renew the lease and read what users ask for; None: another attempt has the job, or it has ended."""
-    row = session.execute(
-        update(Job)
-        .where(Job.id == job_id, held_by(attempt))
-        .values(lease_expires_at=_lease_end(lease_seconds))
-        .returning(Job.cancel_requested, Job.pause_requested)
-        .execution_options(synchronize_session=False)
-    ).one_or_none()
-    return None if row is None else Control(row.cancel_requested, row.pause_requested)
-
-
-def record_start(session: Session, job_id: str, attempt: int, started: Started) -> bool:
-    """Store what the engine says before its first step, with an event. False: fenced off."""
-    seqs = allocate(session, job_id, attempt, 1, total_steps=started.total_steps, layers=started.layers)
-    if seqs is None:
-        return False
-    text = (
-        f"Training {started.trainable_parameters:,} of {started.total_parameters:,} parameters in "
-        f"{started.layers} layers for {started.total_steps} steps on {started.device}"
-    )
-    add_event(session, job_id, seqs[0], Message(text, data=dict(asdict(started))))
-    session.flush()
-    return True
-
-
-def release(session: Session, job_id: str, attempt: int, *, message: str) -> Job | None:
-    """Give a running job back to the queue, to be sent again: its worker stops, and nothing is wrong.
-
-    A job whose cancel was requested meanwhile is cancelled instead. None: fenced off.
-    """
-    job = get_job(session, job_id, for_update=True)
-    if job is not None and job.cancel_requested:
-        return finish_cancelled(session, job_id, attempt)
-    return transition(
-        session,
-        job_id,
-        State.QUEUED,
-        source=State.RUNNING,
-        attempt=attempt,
-        message=message,
-        columns={"sent_at": None},
-    )
-
-
-def take_back(session: Session, job: Job, *, max_losses: int) -> Job | None:
-    """End the run of a job whose lease ran out, from a row that `expired_jobs` locked.
-
-    It goes back to the queue, or ends: cancelled when that was requested, failed with `worker_lost` when
-    this is its `max_losses`-th lost worker.
-    """
-    losses = job.losses + 1
-    if job.cancel_requested:
-        return finish_cancelled(session, job.id, job.attempt)
-    if losses >= max_losses:
-        return finish_failed(
-            session,
-            job.id,
-            job.attempt,
-            code="worker_lost",
-            message=f"The worker was lost {losses} times while it ran the job, the last one: {job.worker}",
-            columns={"losses": losses},
-        )
-    return transition(
-        session,
-        job.id,
-        State.QUEUED,
-        source=State.RUNNING,
-        attempt=job.attempt,
-        level="warn",
-        message=f"Worker {job.worker} was lost; job goes back to the queue",
-        columns={"sent_at": None, "losses": losses},
-    )
-
-
-def expired_jobs(session: Session, *, limit: int = 100) -> list[Job]:
-    """Running jobs whose lease ran out, locked; rows that another scheduler has locked are skipped."""
-    query = (
-        select(Job)
-        .where(Job.state == State.RUNNING, Job.lease_expires_at < func.clock_timestamp())
-        .order_by(Job.lease_expires_at)
-        .limit(limit)
-        .with_for_update(skip_locked=True)
-    )
-    return list(session.scalars(query.execution_options(populate_existing=True)))
-
-
 def mark_sent(session: Session, job_id: str) -> None:
     """Note that the queue took a wake-up for the job just now."""
     session.execute(
@@ -263,69 +141,3 @@ def unsent_jobs(session: Session, *, sent_before_seconds: float | None = None, l
         select(Job.id).where(Job.state == State.QUEUED, without).order_by(Job.created_at, Job.id).limit(limit)
     )
     return list(session.scalars(query))
-
-
-def finish_succeeded(
-    session: Session,
-    job_id: str,
-    attempt: int,
-    *,
-    fine_tuned_model: str,
-    result_files: list[str],
-    report: dict[str, Any],
-    trained_tokens: int,
-) -> Job | None:
-    """End a run well. None: fenced off; then the caller must roll back what it wrote beside it."""
-    if not append_events(
-        session, job_id, attempt, [Message(f"New fine-tuned model created: {fine_tuned_model}")]
-    ):
-        return None
-    return transition(
-        session,
-        job_id,
-        State.SUCCEEDED,
-        attempt=attempt,
-        message="The job has successfully completed",
-        columns={
-            "fine_tuned_model": fine_tuned_model,
-            "result_files": result_files,
-            "report": report,
-            "trained_tokens": trained_tokens,
-        },
-    )
-
-
-def finish_failed(
-    session: Session,
-    job_id: str,
-    attempt: int | None,
-    *,
-    code: str,
-    message: str,
-    param: str | None = None,
-    columns: Mapping[str, Any] | None = None,
-) -> Job | None:
-    """End a job as failed; `message` is for the user: one clear sentence. None: fenced off."""
-    error: dict[str, JsonValue] = {"code": code, "message": message, "param": param}
-    return transition(
-        session,
-        job_id,
-        State.FAILED,
-        attempt=attempt,
-        level="error",
-        message=f"The job failed: {message}",
-        data={"error": error},
-        columns={"error": plain(error), **(columns or {})},
-    )
-
-
-def finish_cancelled(session: Session, job_id: str, attempt: int) -> Job | None:
-    """End a run that was asked to stop, after its trainer is gone. None: fenced off."""
-    return transition(
-        session, job_id, State.CANCELLED, source=State.RUNNING, attempt=attempt, message="Job cancelled"
-    )
-
-
-def _lease_end(seconds: float) -> ColumnElement[datetime]:
-    # Not now(), which is the transaction's start: the wait for a row lock would shorten the lease.
-    return func.clock_timestamp() + timedelta(seconds=seconds)

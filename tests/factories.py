@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from ist_core.records import StepRecord
 from ist_core.spec import JobSpec
-from store import jobs
+from store import jobs, runs
 from store.database import Database
 from store.files import create_file, file_key, new_file_id
 from store.objects import ObjectInfo, ObjectStore
@@ -41,17 +41,17 @@ def make_job(session: Session, *, metadata: dict[str, str] | None = None) -> Job
     return jobs.create_job(session, spec=spec, request={"model": "tiny"}, metadata=metadata)
 
 
-def claimed(database: Database, *, lease_seconds: float = 30.0) -> jobs.Claim:
+def claimed(database: Database, *, lease_seconds: float = 30.0) -> runs.Claim:
     """A running job."""
     with database.session() as session:
         job_id = make_job(session).id
     return claim(database, job_id, lease_seconds=lease_seconds)
 
 
-def claim(database: Database, job_id: str, *, lease_seconds: float = 30.0) -> jobs.Claim:
+def claim(database: Database, job_id: str, *, lease_seconds: float = 30.0) -> runs.Claim:
     """Claim a job that must be claimable."""
     with database.session() as session:
-        held = jobs.claim(session, job_id, worker="test", lease_seconds=lease_seconds)
+        held = runs.claim(session, job_id, worker="test", lease_seconds=lease_seconds)
     assert held is not None
     return held
 

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from ist_core.records import TrainResult
-from store import jobs
+from store import jobs, runs
 from store.database import Database
 from store.files import create_file, file_key, new_file_id
 from store.objects import ObjectInfo, ObjectStore
@@ -76,7 +76,7 @@ class Publication:
             stored=results,
         )
         create_tuned_model(session, model_id=model_id, job=job, prefix=self._prefix, artifacts=artifacts)
-        ended = jobs.finish_succeeded(
+        ended = runs.finish_succeeded(
             session,
             self._job_id,
             self._attempt,

@@ -16,7 +16,8 @@ from ist_core.records import Emitted, Message, Started, StepRecord
 from store import bus
 from store.database import DATABASE_AWAY, Database
 from store.events import append_events
-from store.jobs import get_job, record_start
+from store.jobs import get_job
+from store.runs import record_start
 from store.steps import append_steps
 
 BATCH = 64

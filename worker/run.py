@@ -21,7 +21,7 @@ from ist_core.errors import EngineError
 from ist_core.records import TrainResult
 from ist_core.spec import JobSpec
 from ist_core.trainer import train
-from store import bus, jobs
+from store import bus, jobs, runs
 from store.database import Database
 from store.files import get_file
 from store.objects import LocalObjects, ObjectStore
@@ -139,7 +139,7 @@ class Trainer:
     def _fail(self, job_id: str, attempt: int, code: str, message: str, param: str | None) -> None:
         def write() -> Job | None:
             with self._database.session() as session:
-                return jobs.finish_failed(session, job_id, attempt, code=code, message=message, param=param)
+                return runs.finish_failed(session, job_id, attempt, code=code, message=message, param=param)
 
         job = until_back(write)
         if job is None:

@@ -10,7 +10,7 @@ import redis
 from celery import Celery
 from kombu.exceptions import OperationalError as BrokerAway
 
-from store import bus, jobs
+from store import bus, jobs, runs
 from store.database import DATABASE_AWAY, Database
 from store.settings import Settings, get_settings
 from worker.app import create_app, send
@@ -57,8 +57,8 @@ class Scheduler:
     def _take_back_lost(self) -> None:
         with self._database.session() as session:
             changed = [
-                jobs.take_back(session, job, max_losses=self._settings.max_attempts)
-                for job in jobs.expired_jobs(session)
+                runs.take_back(session, job, max_losses=self._settings.max_attempts)
+                for job in runs.expired_jobs(session)
             ]
         for job in changed:
             if job is not None:

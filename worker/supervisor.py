@@ -14,7 +14,7 @@ import redis
 from redis.client import PubSub
 from sqlalchemy.orm import Session
 
-from store import bus, jobs
+from store import bus, jobs, runs
 from store.database import DATABASE_AWAY, Database
 from store.settings import Settings
 from store.tables import Job
@@ -62,7 +62,7 @@ class Supervisor:
                 jobs.mark_unsent(session, job_id)
             return
         with self._database.session() as session:
-            claim = jobs.claim(
+            claim = runs.claim(
                 session, job_id, worker=self._worker, lease_seconds=self._settings.lease_seconds
             )
         if claim is None:
@@ -117,7 +117,7 @@ class Run:
         settings: Settings,
         database: Database,
         client: redis.Redis,
-        claim: jobs.Claim,
+        claim: runs.Claim,
         shutting_down: threading.Event,
     ) -> None:
         self._settings = settings
@@ -167,7 +167,7 @@ class Run:
         self._next_heartbeat = began + self._settings.heartbeat_seconds
         try:
             with self._database.session() as session:
-                control = jobs.heartbeat(
+                control = runs.heartbeat(
                     session,
                     self._claim.job_id,
                     self._claim.attempt,
@@ -208,15 +208,15 @@ class Run:
         job_id, attempt = self._claim.job_id, self._claim.attempt
         match ending:
             case Ending.CANCELLED:
-                return jobs.finish_cancelled(session, job_id, attempt)
+                return runs.finish_cancelled(session, job_id, attempt)
             case Ending.WORKER_STOPPED:
                 message = "Worker stopped; job goes back to the queue"
-                return jobs.release(session, job_id, attempt, message=message)
+                return runs.release(session, job_id, attempt, message=message)
             case Ending.LEASE_LOST:
                 return None
             case Ending.EXITED:
                 code, message = describe_exit(exit_code)
-                job = jobs.finish_failed(session, job_id, attempt, code=code, message=message)
+                job = runs.finish_failed(session, job_id, attempt, code=code, message=message)
                 if job is not None:
                     self._report_crash()
                 return job

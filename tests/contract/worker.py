@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ist_core.records import Message, Started
-from store import bus, jobs
+from store import bus, jobs, runs
 from store.events import append_events
 from store.objects import LocalObjects
 from store.steps import append_steps
@@ -20,11 +20,11 @@ class Run:
         self.service = service
         self.job_id = job_id
         with service.database.session() as session:
-            claim = jobs.claim(session, job_id, worker="test", lease_seconds=60)
+            claim = runs.claim(session, job_id, worker="test", lease_seconds=60)
             assert claim is not None
             self.attempt = claim.attempt
             started = Started(TOTAL, LAYERS, 12, 10, 100, "cpu")
-            assert jobs.record_start(session, job_id, claim.attempt, started)
+            assert runs.record_start(session, job_id, claim.attempt, started)
         self.ping()
 
     def steps(self, first: int, last: int) -> None:
@@ -56,7 +56,7 @@ class Run:
             assert job is not None
             name = new_model_id(job.model, job.suffix)
             create_tuned_model(session, model_id=name, job=job, prefix=prefix, artifacts=stored)
-            assert jobs.finish_succeeded(
+            assert runs.finish_succeeded(
                 session,
                 self.job_id,
                 self.attempt,
@@ -71,7 +71,7 @@ class Run:
     def fail(self) -> None:
         """End badly."""
         with self.service.database.session() as session:
-            assert jobs.finish_failed(
+            assert runs.finish_failed(
                 session, self.job_id, self.attempt, code="out_of_memory", message="no memory", param=None
             )
         self.ping()
@@ -79,7 +79,7 @@ class Run:
     def cancelled(self) -> None:
         """End as asked."""
         with self.service.database.session() as session:
-            assert jobs.finish_cancelled(session, self.job_id, self.attempt)
+            assert runs.finish_cancelled(session, self.job_id, self.attempt)
         self.ping()
 
     def ping(self) -> None:

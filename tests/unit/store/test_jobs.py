@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import func, select, text
 
 from ist_core.records import Message, Started
-from store import jobs
+from store import jobs, runs
 from store.database import Database
 from store.events import append_events, list_events
 from store.paging import UnknownCursor
@@ -81,11 +81,11 @@ def test_of_many_workers_exactly_one_claims_a_job(database: Database) -> None:
     threads = 5
     barrier = Barrier(threads)
 
-    def race(number: int) -> jobs.Claim | None:
+    def race(number: int) -> runs.Claim | None:
         with database.session() as session:
             session.execute(text("SELECT 1"))  # every worker is connected before one begins
             barrier.wait()
-            return jobs.claim(session, job_id, worker=f"worker-{number}", lease_seconds=30)
+            return runs.claim(session, job_id, worker=f"worker-{number}", lease_seconds=30)
 
     with ThreadPoolExecutor(threads) as pool:
         won = [result for result in pool.map(race, range(threads)) if result is not None]
@@ -102,7 +102,7 @@ def test_a_cancelled_queued_job_ends_at_once_and_cannot_be_claimed(database: Dat
     assert cancelled is not None
     assert cancelled.state is State.CANCELLED
     with database.session() as session:
-        assert jobs.claim(session, job_id, worker="late", lease_seconds=30) is None
+        assert runs.claim(session, job_id, worker="late", lease_seconds=30) is None
         with pytest.raises(jobs.JobEnded, match="already ended: cancelled"):
             jobs.request_cancel(session, job_id)
 
@@ -116,8 +116,8 @@ def test_a_running_job_is_asked_once_to_cancel(database: Database) -> None:
             assert (job.state, job.cancel_requested) == (State.RUNNING, True)
     assert messages(database, held.job_id).count("Cancel requested") == 1
     with database.session() as session:
-        control = jobs.heartbeat(session, held.job_id, held.attempt, lease_seconds=30)
-    assert control == jobs.Control(cancel_requested=True, pause_requested=False)
+        control = runs.heartbeat(session, held.job_id, held.attempt, lease_seconds=30)
+    assert control == runs.Control(cancel_requested=True, pause_requested=False)
 
 
 def test_cancel_of_no_job_is_none(database: Database) -> None:
@@ -129,8 +129,8 @@ def test_a_heartbeat_moves_the_lease_and_is_fenced(database: Database) -> None:
     held = claimed(database, lease_seconds=1)
     before = read_job(database, held.job_id).lease_expires_at
     with database.session() as session:
-        assert jobs.heartbeat(session, held.job_id, held.attempt + 1, lease_seconds=60) is None
-        assert jobs.heartbeat(session, held.job_id, held.attempt, lease_seconds=60) is not None
+        assert runs.heartbeat(session, held.job_id, held.attempt + 1, lease_seconds=60) is None
+        assert runs.heartbeat(session, held.job_id, held.attempt, lease_seconds=60) is not None
     after = read_job(database, held.job_id).lease_expires_at
     assert before is not None
     assert after is not None
@@ -141,7 +141,7 @@ def test_a_released_job_is_queued_unsent_and_its_next_attempt_is_higher(database
     held = claimed(database)
     with database.session() as session:
         jobs.mark_sent(session, held.job_id)
-        assert jobs.release(session, held.job_id, held.attempt, message="Worker stopped") is not None
+        assert runs.release(session, held.job_id, held.attempt, message="Worker stopped") is not None
         assert jobs.unsent_jobs(session) == [held.job_id]
     job = read_job(database, held.job_id)
     assert (job.state, job.worker, job.lease_expires_at, job.losses) == (State.QUEUED, None, None, 0)
@@ -152,7 +152,7 @@ def test_a_released_job_whose_cancel_was_requested_is_cancelled(database: Databa
     held = claimed(database)
     with database.session() as session:
         jobs.request_cancel(session, held.job_id)
-        jobs.release(session, held.job_id, held.attempt, message="Worker stopped")
+        runs.release(session, held.job_id, held.attempt, message="Worker stopped")
     assert read_job(database, held.job_id).state is State.CANCELLED
 
 
@@ -163,8 +163,8 @@ def test_lost_workers_are_forgiven_until_the_last(database: Database) -> None:
     for _ in range(3):
         claim(database, job_id, lease_seconds=0)
         with database.session() as session:
-            (expired,) = jobs.expired_jobs(session)
-            jobs.take_back(session, expired, max_losses=3)
+            (expired,) = runs.expired_jobs(session)
+            runs.take_back(session, expired, max_losses=3)
         states.append(read_job(database, job_id).state)
     assert states == [State.QUEUED, State.QUEUED, State.FAILED]
     job = read_job(database, job_id)
@@ -177,15 +177,15 @@ def test_a_lost_job_whose_cancel_was_requested_is_cancelled(database: Database) 
     held = claimed(database, lease_seconds=0)
     with database.session() as session:
         jobs.request_cancel(session, held.job_id)
-        (expired,) = jobs.expired_jobs(session)
-        jobs.take_back(session, expired, max_losses=3)
+        (expired,) = runs.expired_jobs(session)
+        runs.take_back(session, expired, max_losses=3)
     assert read_job(database, held.job_id).state is State.CANCELLED
 
 
 def test_a_valid_lease_is_not_expired(database: Database) -> None:
     claimed(database, lease_seconds=60)
     with database.session() as session:
-        assert jobs.expired_jobs(session) == []
+        assert runs.expired_jobs(session) == []
 
 
 def test_only_old_wake_ups_are_missing(database: Database) -> None:
@@ -203,8 +203,8 @@ def test_only_old_wake_ups_are_missing(database: Database) -> None:
 def test_the_start_of_training_is_stored_and_logged(database: Database) -> None:
     held = claimed(database)
     with database.session() as session:
-        assert jobs.record_start(session, held.job_id, held.attempt, STARTED)
-        assert not jobs.record_start(session, held.job_id, held.attempt + 1, STARTED)
+        assert runs.record_start(session, held.job_id, held.attempt, STARTED)
+        assert not runs.record_start(session, held.job_id, held.attempt + 1, STARTED)
         newest = list_events(session, held.job_id, limit=1).rows[0]
     job = read_job(database, held.job_id)
     assert (job.total_steps, job.layers) == (7, 2)
@@ -214,7 +214,7 @@ def test_the_start_of_training_is_stored_and_logged(database: Database) -> None:
 def test_success_writes_the_result_and_two_events(database: Database) -> None:
     held = claimed(database)
     with database.session() as session:
-        job = jobs.finish_succeeded(
+        job = runs.finish_succeeded(
             session,
             held.job_id,
             held.attempt,
@@ -236,7 +236,7 @@ def test_success_writes_the_result_and_two_events(database: Database) -> None:
 def test_failure_is_data_that_any_message_fits(database: Database) -> None:
     held = claimed(database)
     with database.session() as session:
-        jobs.finish_failed(
+        runs.finish_failed(
             session,
             held.job_id,
             held.attempt,

@@ -6,7 +6,7 @@ from itertools import pairwise
 import pytest
 
 from ist_core.records import Message
-from store import jobs
+from store import runs
 from store.database import Database
 from store.events import append_events, list_events
 from store.paging import UnknownCursor
@@ -37,7 +37,7 @@ def test_a_repeated_step_keeps_its_first_record_and_progress_never_goes_back(dat
     held = claimed(database)
     with database.session() as session:
         append_steps(session, held.job_id, held.attempt, [step(1, loss=1.0), step(2, loss=2.0)])
-        jobs.release(session, held.job_id, held.attempt, message="Worker stopped")
+        runs.release(session, held.job_id, held.attempt, message="Worker stopped")
     again = claim(database, held.job_id)
     with database.session() as session:
         assert append_steps(session, held.job_id, again.attempt, [step(1, loss=9.0)])
@@ -55,7 +55,7 @@ def test_a_repeated_step_keeps_its_first_record_and_progress_never_goes_back(dat
 def test_a_stale_attempt_writes_nothing(database: Database) -> None:
     held = claimed(database)
     with database.session() as session:
-        jobs.release(session, held.job_id, held.attempt, message="Worker stopped")
+        runs.release(session, held.job_id, held.attempt, message="Worker stopped")
     claim(database, held.job_id)
     before = read_job(database, held.job_id).last_seq
     with database.session() as session:
@@ -69,7 +69,7 @@ def test_a_stale_attempt_writes_nothing(database: Database) -> None:
 def test_an_ended_job_takes_no_more_steps(database: Database) -> None:
     held = claimed(database)
     with database.session() as session:
-        jobs.finish_cancelled(session, held.job_id, held.attempt)
+        runs.finish_cancelled(session, held.job_id, held.attempt)
         assert not append_steps(session, held.job_id, held.attempt, [step(1)])
 
 

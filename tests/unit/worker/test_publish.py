@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from ist_core.records import TrainResult
-from store import jobs
+from store import runs
 from store.database import Database
 from store.files import list_files
 from store.objects import LocalObjects
@@ -74,7 +74,7 @@ def test_a_lost_job_leaves_neither_rows_nor_objects(
 ) -> None:
     held = claimed(database)
     with database.session() as session:
-        jobs.finish_cancelled(session, held.job_id, held.attempt)
+        runs.finish_cancelled(session, held.job_id, held.attempt)
     with pytest.raises(JobLost):
         Publication(objects, held.job_id, held.attempt, output, RESULT).publish(database)
     assert list(objects.list("")) == []

@@ -12,7 +12,7 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from ist_core.records import Message, Started, StepRecord
-from store import bus, jobs
+from store import bus, runs
 from store.database import Database
 from store.stream import read_stream
 from store.tables import Event
@@ -84,7 +84,7 @@ def test_a_lost_job_stops_the_run_and_stores_nothing(database: Database, redis_c
     held = claimed(database)
     reporter = Reporter(database, redis_client, held.job_id, held.attempt)
     with database.session() as session:
-        jobs.release(session, held.job_id, held.attempt, message="taken")
+        runs.release(session, held.job_id, held.attempt, message="taken")
     claim(database, held.job_id)
     reporter.emit(step(1))
     assert reporter.lost.wait(timeout=10)

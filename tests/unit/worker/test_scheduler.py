@@ -11,7 +11,7 @@ import redis
 from celery import Celery
 
 from standalone.ports import free_port
-from store import bus, jobs
+from store import bus, runs
 from store.database import Database
 from store.settings import Settings
 from store.tables import State
@@ -81,7 +81,7 @@ def test_an_expired_job_is_requeued_and_sent_and_at_last_failed(
     assert queued_ids(redis_client, settings.queue) == [job_id]
     for _ in range(settings.max_attempts - 1):
         with database.session() as session:
-            assert jobs.claim(session, job_id, worker="lost", lease_seconds=0) is not None
+            assert runs.claim(session, job_id, worker="lost", lease_seconds=0) is not None
         scheduler.tick()
     job = read_job(database, job_id)
     assert job.state is State.FAILED

@@ -12,9 +12,9 @@ import redis
 from sqlalchemy.exc import OperationalError
 
 from standalone.ports import free_port
-from store import jobs
+from store import jobs, runs
 from store.database import Database
-from store.jobs import Claim
+from store.runs import Claim
 from store.settings import Settings
 from tests.factories import claim, claimed
 from worker import retry
@@ -106,8 +106,8 @@ def test_a_heartbeat_tells_a_cancel_a_takeover_and_an_end_apart(
     cancelled, taken, ended = claimed(database), claimed(database), claimed(database)
     with database.session() as session:
         jobs.request_cancel(session, cancelled.job_id)
-        jobs.release(session, taken.job_id, taken.attempt, message="taken")
-        jobs.finish_failed(session, ended.job_id, ended.attempt, code="x", message="by the trainer")
+        runs.release(session, taken.job_id, taken.attempt, message="taken")
+        runs.finish_failed(session, ended.job_id, ended.attempt, code="x", message="by the trainer")
     claim(database, taken.job_id)
     endings = [
         Run(settings, database, redis_client, held, threading.Event())._heartbeat()
