@@ -3,28 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import torch
 
-from tests.tiny_model import make_tiny_model
+from tests.tiny_fixtures import one_thread, tiny_folder
 
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    """Tiny tensors run far faster on one thread, the more so on a busy machine."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
-@pytest.fixture(scope="session")
-def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A tiny Llama of four layers in a folder."""
-    return make_tiny_model(tmp_path_factory.mktemp("tiny") / "model")
+__all__ = ["one_thread", "tiny_folder"]
 
 
 @pytest.fixture(scope="session")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,22 +13,9 @@ from ist_core.catalog import ModelSource
 from ist_core.ist import adapter_layers
 from ist_core.models import BaseModel, load_base_model
 from ist_core.spec import LoraSpec
-from tests.tiny_model import make_tiny_model
+from tests.tiny_fixtures import one_thread, tiny_folder
 
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    """Tiny tensors run far faster on one thread, the more so on a busy machine."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
-@pytest.fixture(scope="session")
-def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A tiny Llama of four layers, with tied embeddings, in a folder."""
-    return make_tiny_model(tmp_path_factory.mktemp("tiny") / "model")
+__all__ = ["one_thread", "tiny_folder"]
 
 
 @pytest.fixture
