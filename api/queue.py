@@ -9,9 +9,8 @@ from kombu.exceptions import OperationalError
 
 from store.database import DATABASE_AWAY, Database
 from store.jobs import mark_sent
-from store.settings import Settings
+from store.settings import TRAIN_TASK, Settings
 
-TASK = "isthmus.train"
 TIMEOUT_SECONDS = 2.0
 
 logger = logging.getLogger(__name__)
@@ -40,7 +39,7 @@ class JobQueue:
     def wake(self, job_id: str) -> None:
         """Send a job's wake-up and note it, in a transaction of its own; call it after the job's commit."""
         try:
-            self._celery.send_task(TASK, [job_id], queue=self._queue, ignore_result=True, retry=False)
+            self._celery.send_task(TRAIN_TASK, [job_id], queue=self._queue, ignore_result=True, retry=False)
         except (OperationalError, OSError) as error:
             logger.warning("job %s: its wake-up could not be sent, the scheduler will: %s", job_id, error)
             return

@@ -51,8 +51,8 @@ async def open_services(settings: Settings, keys: KeyRing) -> AsyncIterator[Serv
                 keys=keys,
                 database=database,
                 redis=client,
-                objects=LocalObjects(settings.data_dir / "objects"),
-                catalog=Catalog(settings.models_dir or settings.data_dir / "models", hub=settings.hub),
+                objects=LocalObjects(settings.objects_dir),
+                catalog=Catalog(settings.base_models_dir, hub=settings.hub),
                 queue=queue,
                 live=live,
             )

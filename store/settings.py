@@ -6,6 +6,9 @@ from pathlib import Path
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+TRAIN_TASK = "isthmus.train"
+"""The name of the queue's one task, whose argument is a job id: what the API sends and the workers take."""
+
 
 class Settings(BaseSettings):
     """`ISTHMUS_DATABASE_URL`, `ISTHMUS_REDIS_URL` and `ISTHMUS_DATA_DIR` have no default on purpose."""
@@ -36,6 +39,21 @@ class Settings(BaseSettings):
     """The lost worker that fails its job: a job given back by a worker that stops in order is not counted."""
     scheduler_seconds: float = Field(default=2.0, gt=0)
     max_file_bytes: int = Field(default=512 * 1024 * 1024, gt=0)
+
+    @property
+    def objects_dir(self) -> Path:
+        """Where object storage keeps its files."""
+        return self.data_dir / "objects"
+
+    @property
+    def base_models_dir(self) -> Path:
+        """The folder of base models, chosen or default."""
+        return self.models_dir or self.data_dir / "models"
+
+    @property
+    def cache_dir(self) -> Path:
+        """Where converted base models are kept."""
+        return self.data_dir / "cache"
 
 
 @lru_cache

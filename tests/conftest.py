@@ -6,7 +6,6 @@ import string
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import pytest
 import redis
@@ -20,24 +19,19 @@ from store import bus
 from store.database import Database, create_engine
 from store.ids import random_text
 from store.settings import Settings
+from tests.open_folder import open_folder
 
 TEMPLATE = "isthmus_template"
 
 
 @pytest.fixture(scope="session")
 def postgres_url() -> Iterator[str]:
-    """A PostgreSQL server, by the URL of its maintenance database.
-
-    Its folder is not under pytest's, which every pytest that starts makes private again: run as root, the
-    server has a user of its own and would lose its data.
-    """
-    with TemporaryDirectory(prefix="isthmus-test-") as folder:
-        Path(folder).chmod(0o755)
-        with embedded_postgres(Path(folder) / "postgres") as url:
-            for setting in ("fsync", "synchronous_commit", "full_page_writes"):  # speed: nothing here is kept
-                _execute(url, f"ALTER SYSTEM SET {setting} = off")
-            _execute(url, "SELECT pg_reload_conf()")
-            yield url
+    """A PostgreSQL server, by the URL of its maintenance database."""
+    with open_folder() as folder, embedded_postgres(folder / "postgres") as url:
+        for setting in ("fsync", "synchronous_commit", "full_page_writes"):  # speed: nothing here is kept
+            _execute(url, f"ALTER SYSTEM SET {setting} = off")
+        _execute(url, "SELECT pg_reload_conf()")
+        yield url
 
 
 @pytest.fixture(scope="session")

@@ -15,10 +15,8 @@ from celery.signals import worker_shutting_down
 
 from store import bus
 from store.database import Database
-from store.settings import Settings, get_settings
+from store.settings import TRAIN_TASK, Settings, get_settings
 from worker.supervisor import Supervisor
-
-TASK = "isthmus.train"
 
 shutting_down = threading.Event()
 """Set when Celery begins a warm shutdown; supervisors then stop their trainers and give the jobs back."""
@@ -51,7 +49,7 @@ def create_app(settings: Settings) -> Celery:
 
 def send(app: Celery, job_id: str) -> None:
     """Send the wake-up of a job; raises `kombu.exceptions.OperationalError` while the broker is away."""
-    app.send_task(TASK, args=[job_id], retry=False)
+    app.send_task(TRAIN_TASK, args=[job_id], retry=False)
 
 
 def create_worker(settings: Settings) -> Celery:
@@ -68,7 +66,7 @@ def create_worker(settings: Settings) -> Celery:
     def train(job_id: str) -> None:
         supervisor.run(job_id)
 
-    app.task(name=TASK)(train)
+    app.task(name=TRAIN_TASK)(train)
     return app
 
 

@@ -47,7 +47,7 @@ def main() -> None:
         settings,
         Database(settings.database_url),
         bus.connect(settings.redis_url),
-        LocalObjects(settings.data_dir / "objects"),
+        LocalObjects(settings.objects_dir),
         stop,
     )
     trainer.run(job_id, attempt)
@@ -112,10 +112,8 @@ class Trainer:
                 output_dir=output,
                 emit=reporter.emit,
                 should_stop=lambda: self._stop.is_set() or reporter.lost.is_set(),
-                catalog=Catalog(
-                    self._settings.models_dir or self._settings.data_dir / "models", hub=self._settings.hub
-                ),
-                cache_dir=self._settings.data_dir / "cache",
+                catalog=Catalog(self._settings.base_models_dir, hub=self._settings.hub),
+                cache_dir=self._settings.cache_dir,
             )
         finally:
             reporter.close()

@@ -44,7 +44,7 @@ class Run:
     def succeed(self) -> str:
         """End well, with an adapter of two artifacts; returns the model's name."""
         prefix = artifact_prefix(self.job_id, self.attempt)
-        objects = LocalObjects(self.service.settings.data_dir / "objects")
+        objects = LocalObjects(self.service.settings.objects_dir)
         source = self.service.settings.data_dir / "source"
         source.write_bytes(b"{}")
         stored = []

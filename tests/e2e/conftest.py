@@ -4,39 +4,26 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import pytest
 
 from tests.e2e import service
+from tests.open_folder import open_folder
 from tests.tiny_model import make_tiny_model
 
 LAYERS = 4
 
 
-@contextmanager
-def data_folder() -> Iterator[Path]:
-    """A folder that other users can enter, as PostgreSQL's must be able to when the tests run as root.
-
-    Not pytest's: every pytest that starts closes the folder that they share to other users.
-    """
-    with TemporaryDirectory(prefix="isthmus-") as name:
-        folder = Path(name).resolve()
-        folder.chmod(0o755)
-        yield folder
-
-
 @pytest.fixture
 def data_dir() -> Iterator[Path]:
-    with data_folder() as folder:
+    with open_folder() as folder:
         yield folder
 
 
 @pytest.fixture(scope="session")
 def stack() -> Iterator[service.Service]:
-    with data_folder() as folder:
+    with open_folder() as folder:
         yield from _running(folder)
 
 

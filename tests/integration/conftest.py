@@ -36,7 +36,7 @@ class Service:
     def __init__(self, settings: Settings, logs: Path) -> None:
         self.settings = settings
         self.database = Database(settings.database_url)
-        self.objects = LocalObjects(settings.data_dir / "objects")
+        self.objects = LocalObjects(settings.objects_dir)
         self.redis = bus.connect(settings.redis_url)
         self._celery = create_app(settings)
         self._logs = logs
