@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 MAX_SEED = 2**31 - 1
 
 Fraction = Annotated[float, Field(gt=0.0, le=1.0)]
+TargetModules = Annotated[tuple[str, ...], Field(min_length=1)] | None
+"""Names of the linear modules to adapt in each layer; None means every linear module of a layer."""
 
 
 class Strict(BaseModel):
@@ -25,21 +27,78 @@ class LoraSpec(Strict):
     alpha: Annotated[float | None, Field(gt=0)] = None
     """The response is scaled by alpha / rank; None means 2 * rank."""
     dropout: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
-    target_modules: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
-    """Names of the linear modules to adapt in each layer; None means every linear module of a layer."""
+    dora: bool = False
+    """Learns magnitude and direction apart (Liu et al., 2024, arXiv 2402.09353)."""
+    rslora: bool = False
+    """Scales by alpha / sqrt(rank) (Kalajdzievski, 2023, arXiv 2312.03732)."""
+    target_modules: TargetModules = None
+
+
+class BottleneckSpec(Strict):
+    """Series (Houlsby et al., 2019) or parallel (He et al., 2022) bottleneck adapters on every decoder layer."""
+
+    type: Literal["bottleneck"]
+    variant: Literal["series", "parallel"] = "parallel"
+    size: Annotated[int, Field(ge=1, le=4096)] = 64
+    """Features between the projections down and up."""
+    non_linearity: Literal["relu", "gelu", "silu", "tanh"] = "relu"
+    scaling: Annotated[float, Field(gt=0)] = 1.0
+    dropout: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
+    target_modules: TargetModules = None
+
+
+def _lora_by_default(value: Any) -> Any:
+    return {"type": "lora", **value} if isinstance(value, dict) else value
+
+
+AdapterSpec = Annotated[
+    Annotated[LoraSpec | BottleneckSpec, Field(discriminator="type")], BeforeValidator(_lora_by_default)
+]
+"""Without `type` it is LoRA."""
+
+
+class SupervisedSpec(Strict):
+    """Learns the assistant's turns of conversations."""
+
+    type: Literal["supervised"] = "supervised"
+
+
+class DpoSpec(Strict):
+    """Learns to prefer one answer to another (Rafailov et al., 2023, arXiv 2305.18290)."""
+
+    type: Literal["dpo"]
+    beta: Annotated[float, Field(gt=0, le=2)] = 0.1
+    """How strongly the model is held near its base; larger holds it nearer."""
+
+
+MethodSpec = Annotated[SupervisedSpec | DpoSpec, Field(discriminator="type")]
 
 
 class IstSpec(Strict):
     """Importance-aware Sparse Tuning (Yao et al., 2024, arXiv 2410.11772); symbols as in the paper.
 
-    `mode="paper"` scores with exp(-loss) from the first step on, as the reference code does.
-    `mode="standard"` first updates all layers for `warmup_steps`, standardises log-loss rewards, and keeps
-    every layer's chance of an update above `floor`.
+    `mode="paper"` draws and scores as the paper does, from the first step on: rewards from exp(-loss), no
+    floor, no warm-up. `mode="standard"` first updates all layers for `warmup_steps`, standardises log-loss
+    rewards, and keeps every layer's chance of an update above `floor`.
     """
 
     mode: Literal["standard", "paper"] = "standard"
+    policy: Literal["importance", "random", "static", "lisa", "contiguous", "depth"] = "importance"
+    """Which layers a step updates: drawn by importance; drawn evenly (random: the paper's RST); always those
+    nearest the output (static); drawn evenly and held for 20 steps (lisa); whole runs of neighbours drawn by
+    importance (contiguous); drawn by importance per layer of backward pass (depth)."""
+    reading: Literal["multinomial", "uniform"] = "multinomial"
+    """How importance draws: successive draws in proportion to sigmoid(s), as the reference code does, or the
+    largest of U(0, sigmoid(s)), as the paper's text says."""
+    runs: Literal[1, 2] = 1
+    """contiguous: how many runs the layers of a step form."""
+    hold: Annotated[int, Field(ge=1)] | Literal["auto"] = "auto"
+    """Steps that one selection is kept for; auto is 20 for lisa and 1 otherwise."""
     update_fraction: Fraction = 0.25
     """N_u / L: the share of layers whose adapters are updated in a step (at least one layer)."""
+    scorer: Literal["suppression", "gate", "combined"] = "suppression"
+    """What moves the scores: the loss with sets of layers suppressed (the paper), the gradient of the loss
+    with respect to a gate on each layer's response, or the mean of both."""
     suppress_fraction: Fraction = 0.5
     """The share of layers suppressed in one probe candidate (at least one layer, never all)."""
     suppression: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.25
@@ -52,17 +111,33 @@ class IstSpec(Strict):
     score_rate: Annotated[float, Field(gt=0)] = 10.0
     """mu: the step size of the score update."""
     warmup_steps: Annotated[int, Field(ge=0)] | Literal["auto"] = "auto"
-    """standard mode: steps that update every layer before scores are trusted; auto is 10 % of the steps."""
+    """standard mode: steps that update every layer before scores are trusted; auto is 10 % of the steps for
+    the policies that look at scores, and none for the others."""
     floor: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.1
     """standard mode: the share of the drawing weight that is spread evenly over all layers."""
-    optimizer_state: Literal["keep", "drop"] = "keep"
-    """What happens to a layer's optimizer state while the layer is not selected."""
+    optimizer_state: Literal["keep", "reset", "offload"] = "keep"
+    """What happens to a layer's optimizer state while the layer is not selected: kept, forgotten, or moved
+    to the main memory."""
+
+    @property
+    def uses_scores(self) -> bool:
+        """Whether the policy looks at importance: only then is it probed."""
+        return self.policy in ("importance", "contiguous", "depth")
+
+    @model_validator(mode="after")
+    def _paper_is_the_paper(self) -> Self:
+        if self.mode == "paper" and (self.policy, self.scorer) != ("importance", "suppression"):
+            raise ValueError(
+                f"mode 'paper' has the policy 'importance' and the scorer 'suppression', not {self.policy!r} and "
+                f"{self.scorer!r}; use mode 'standard'"
+            )
+        return self
 
 
 class TrainingOptions(Strict):
     """How to train: the part of a job spec that a request may leave out."""
 
-    adapter: LoraSpec = LoraSpec()
+    adapter: AdapterSpec = LoraSpec()
     ist: IstSpec | None = IstSpec()
     """None trains every layer in every step (plain LoRA)."""
     max_steps: Annotated[int, Field(ge=1)] | None = None
@@ -88,6 +163,7 @@ class JobSpec(TrainingOptions):
     """
 
     model: Annotated[str, Field(min_length=1, max_length=255)]
+    method: MethodSpec = SupervisedSpec()
     training_file: Annotated[str, Field(min_length=1)]
     validation_file: Annotated[str, Field(min_length=1)] | None = None
     n_epochs: Annotated[int, Field(ge=1, le=50)] = 3
