@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import jinja2
 from transformers import PreTrainedTokenizerBase
 
-from ist_core.dataset import MAX_PROBLEMS, ChatRow
+from ist_core.dataset import ChatRow
 from ist_core.errors import DatasetError, ModelError, Problem
+from ist_core.jsonl import MAX_PROBLEMS
 
 FALLBACK_TEMPLATE = (
     "{% for message in messages %}"

@@ -18,7 +18,7 @@ from api.services import Services
 from api.transaction import Transaction
 from api.wire.common import ListWithEnds
 from api.wire.files import FileObject, file_object
-from ist_core import dataset
+from ist_core import formats
 from store.files import create_file, file_key, get_file, list_files, new_file_id
 
 FINE_TUNE = "fine-tune"
@@ -143,7 +143,7 @@ def _check_form(form: FormData) -> UploadFile:
 
 def _store(upload_file: UploadFile, services: Services, tx: Transaction) -> FileObject:
     """Check, then write the object, then the row; without the row the object goes away again."""
-    summary = dataset.check(upload_file.file, param="file")
+    summary = formats.check(upload_file.file, param="file")
     upload_file.file.seek(0)
     file_id = new_file_id()
     key = file_key(file_id)
