@@ -12,6 +12,7 @@ from ist_core.records import Message, Started, StepRecord, TrainResult
 from ist_core.spec import IstSpec, JobSpec, LoraSpec
 
 if TYPE_CHECKING:
+    from ist_core.ist import IST
     from ist_core.trainer import train
 
 # Read by OpenMP when torch loads. Its default, spinning, made a training step 5 to 8 times slower (measured)
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 __all__ = [
+    "IST",
     "EngineError",
     "IstSpec",
     "JobSpec",
@@ -30,7 +32,7 @@ __all__ = [
     "train",
 ]
 
-_LAZY = {"train": "ist_core.trainer"}
+_LAZY = {"IST": "ist_core.ist", "train": "ist_core.trainer"}
 
 
 def __getattr__(name: str) -> object:

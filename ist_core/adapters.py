@@ -1,4 +1,4 @@
-"""Puts LoRA adapters on every decoder layer, through peft."""
+"""Puts adapters on every decoder layer, through peft."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ from torch import nn
 from transformers import PreTrainedModel
 from transformers.pytorch_utils import Conv1D
 
+from ist_core.bottleneck import BottleneckConfig
 from ist_core.errors import AdapterError
 from ist_core.ist.layers import decoder_layers
-from ist_core.spec import LoraSpec
+from ist_core.spec import BottleneckSpec, LoraSpec
 
 
-def add_lora(model: PreTrainedModel, spec: LoraSpec, *, seed: int) -> PeftModel:
-    """Return `model` with LoRA on linear modules of its decoder layers, and only there; the base is frozen.
+def add_adapters(model: PreTrainedModel, spec: LoraSpec | BottleneckSpec, *, seed: int) -> PeftModel:
+    """Return `model` with adapters on linear modules of its decoder layers only; the base is frozen.
 
     Adapter weights are float32, also on a bfloat16 base; they depend on `seed` alone.
 
@@ -31,14 +32,9 @@ def add_lora(model: PreTrainedModel, spec: LoraSpec, *, seed: int) -> PeftModel:
         names = ", ".join(sorted(short))
         reason = f"the model's layers have no linear module called {', '.join(map(repr, unknown))}"
         raise AdapterError(f"{reason}; they have {names}", param="adapter.target_modules")
-    config = LoraConfig(
-        r=spec.rank,
-        lora_alpha=spec.alpha if spec.alpha is not None else 2 * spec.rank,  # type: ignore[arg-type]  # peft divides it, a float is fine
-        lora_dropout=spec.dropout,
-        # Full names, because a bare name could also match a module outside the layers.
-        target_modules=[name for name in known if name.rpartition(".")[2] in wanted],
-        task_type="CAUSAL_LM",
-    )
+    # Full names, because a bare name could also match a module outside the layers.
+    targets = [name for name in known if name.rpartition(".")[2] in wanted]
+    config = _lora(spec, targets) if isinstance(spec, LoraSpec) else _bottleneck(spec, targets)
     with torch.random.fork_rng(), warnings.catch_warnings():
         # peft 0.21 asks for an attribute that transformers 5.23 has renamed.
         warnings.filterwarnings("ignore", "`is_gradient_checkpointing` is deprecated", FutureWarning)
@@ -47,6 +43,30 @@ def add_lora(model: PreTrainedModel, spec: LoraSpec, *, seed: int) -> PeftModel:
     if not isinstance(adapted, PeftModel):
         raise AdapterError("peft made no PeftModel of this model")
     return adapted
+
+
+def _lora(spec: LoraSpec, targets: list[str]) -> LoraConfig:
+    return LoraConfig(
+        r=spec.rank,
+        lora_alpha=spec.alpha if spec.alpha is not None else 2 * spec.rank,  # type: ignore[arg-type]  # peft divides it, a float is fine
+        lora_dropout=spec.dropout,
+        use_dora=spec.dora,
+        use_rslora=spec.rslora,
+        target_modules=targets,
+        task_type="CAUSAL_LM",
+    )
+
+
+def _bottleneck(spec: BottleneckSpec, targets: list[str]) -> BottleneckConfig:
+    return BottleneckConfig(
+        variant=spec.variant,
+        bottleneck_size=spec.size,
+        non_linearity=spec.non_linearity,
+        scaling=spec.scaling,
+        dropout=spec.dropout,
+        target_modules=targets,
+        task_type="CAUSAL_LM",
+    )
 
 
 def _linear_names(model: PreTrainedModel, list_name: str) -> list[str]:

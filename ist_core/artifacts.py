@@ -28,8 +28,12 @@ _COLUMNS = (
     "trained_tokens",
     "tokens_per_second",
     "step_seconds",
-    "probe_seconds",
     "memory_bytes",
+    "ist_seconds",
+    "probe_seconds",
+    "ist_bytes",
+    "entropy",
+    "backward_depth",
 )
 
 

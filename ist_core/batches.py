@@ -65,7 +65,7 @@ def epoch_order(lengths: Sequence[int], *, batch_size: int, seed: int, epoch: in
     return batches
 
 
-def probe_choice(count: int, *, size: int, seed: int, step: int) -> list[int]:
-    """Return which of `count` held-out examples (at most `size`) the probe at `step` looks at."""
-    generator = stream(seed, "probe", step)
+def probe_choice(count: int, *, size: int, seed: int, number: int) -> list[int]:
+    """Return which of `count` held-out examples (at most `size`) probe `number` looks at."""
+    generator = stream(seed, "probe", number)
     return sorted(torch.randperm(count, generator=generator)[:size].tolist())

@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 import torch
-from torch import nn
 
+from ist_core.ist import AdapterLayer, layer_groups
 from ist_core.spec import JobSpec
 
 
-def make_optimizer(parameters: Iterable[nn.Parameter], spec: JobSpec) -> torch.optim.AdamW:
-    """Return AdamW (Loshchilov and Hutter, 2019); parameters without a gradient are left alone in a step."""
+def make_optimizer(layers: Sequence[AdapterLayer], spec: JobSpec) -> torch.optim.AdamW:
+    """Return AdamW (Loshchilov and Hutter, 2019) with one parameter group a layer.
+
+    Parameters without a gradient are left alone in a step.
+    """
     return torch.optim.AdamW(
-        parameters, lr=spec.learning_rate, weight_decay=spec.weight_decay, betas=(0.9, 0.999), eps=1e-8
+        layer_groups(layers),
+        lr=spec.learning_rate,
+        weight_decay=spec.weight_decay,
+        betas=(0.9, 0.999),
+        eps=1e-8,
     )
 
 
@@ -38,9 +45,3 @@ def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
     """Give all parameter groups the learning rate `rate`."""
     for group in optimizer.param_groups:
         group["lr"] = rate
-
-
-def drop_frozen_state(optimizer: torch.optim.Optimizer) -> None:
-    """Forget the moments of parameters that are frozen now; they start again from zero."""
-    for parameter in [parameter for parameter in optimizer.state if not parameter.requires_grad]:
-        del optimizer.state[parameter]

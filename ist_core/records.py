@@ -26,9 +26,11 @@ class StepRecord:
 
     metrics holds at least: loss (mean over supervised tokens), learning_rate, grad_norm, epoch, tokens
     (supervised and prompt tokens of the step), trained_tokens (so far), tokens_per_second, step_seconds,
-    probe_seconds, memory_bytes (peak so far, resident set or CUDA).
+    memory_bytes (peak so far, resident set or CUDA), and of IST: ist_seconds, probe_seconds (a part of
+    them), ist_bytes, entropy (1: every layer is as likely) and backward_depth (layers); `IstRecord` says what
+    each is. Where a probe came first there is also probe_loss, the mean over its candidates.
     importance: one score a layer, higher is more important, length L. active: indices of the layers
-    whose adapters were updated in this step, ascending.
+    whose adapters were updated in this step, ascending. probabilities: each layer's chance to be selected.
     """
 
     step: int
@@ -36,6 +38,7 @@ class StepRecord:
     metrics: dict[str, float]
     importance: tuple[float, ...]
     active: tuple[int, ...]
+    probabilities: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,7 +35,7 @@ class LoraSpec(Strict):
 
 
 class BottleneckSpec(Strict):
-    """Series (Houlsby et al., 2019) or parallel (He et al., 2022) bottleneck adapters on every decoder layer."""
+    """Series (Houlsby et al., 2019) or parallel (He et al., 2022) bottlenecks on every decoder layer."""
 
     type: Literal["bottleneck"]
     variant: Literal["series", "parallel"] = "parallel"
@@ -128,8 +128,8 @@ class IstSpec(Strict):
     def _paper_is_the_paper(self) -> Self:
         if self.mode == "paper" and (self.policy, self.scorer) != ("importance", "suppression"):
             raise ValueError(
-                f"mode 'paper' has the policy 'importance' and the scorer 'suppression', not {self.policy!r} and "
-                f"{self.scorer!r}; use mode 'standard'"
+                f"mode 'paper' has the policy 'importance' and the scorer 'suppression', not {self.policy!r} "
+                f"and {self.scorer!r}; use mode 'standard'"
             )
         return self
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 import torch
@@ -13,9 +13,9 @@ from peft import PeftModel
 from ist_core.batches import Batch, collate, probe_choice
 from ist_core.encoding import Example
 from ist_core.errors import TrainingDiverged
-from ist_core.ist import IST, AdapterLayer
+from ist_core.ist import IST, AdapterLayer, IstRecord
 from ist_core.loss import summed_loss
-from ist_core.optimization import drop_frozen_state, learning_rate, make_optimizer, set_learning_rate
+from ist_core.optimization import learning_rate, make_optimizer, set_learning_rate
 from ist_core.spec import JobSpec
 
 
@@ -29,8 +29,8 @@ class StepOutcome:
     grad_norm: float
     """Before clipping."""
     tokens: int
-    active: tuple[int, ...]
-    probe_seconds: float
+    ist: IstRecord | None
+    """None without IST."""
 
 
 class Stepper:
@@ -62,14 +62,10 @@ class Stepper:
         self._pad = pad
         self._device = device
         self._check_stop = check_stop
-        self._layer_count = len(layers)
         self._parameters = [parameter for layer in layers for parameter in layer.parameters]
-        self._optimizer = make_optimizer(self._parameters, spec)
-
-    @property
-    def importance(self) -> tuple[float, ...]:
-        """One score a layer; zeros without IST."""
-        return self._ist.importance if self._ist else (0.0,) * self._layer_count
+        self._optimizer = make_optimizer(layers, spec)
+        if ist is not None:
+            ist.begin(probe=self, optimizer=self._optimizer)
 
     def step(self, step: int, examples: Sequence[Example]) -> StepOutcome:
         """Make the optimizer step that follows `step` finished ones.
@@ -77,39 +73,29 @@ class Stepper:
         Raises:
             TrainingDiverged: if the loss or a gradient is not finite.
         """
-        probe_seconds = self._probe_if_due(step)
-        active = self._select(step)
-        rate = learning_rate(step, self._total_steps, self._spec)
-        set_learning_rate(self._optimizer, rate)
-        self._model.train()
-        batches = self._micro_batches(examples)
-        loss = self._accumulate(batches, step)
-        trainable = [parameter for parameter in self._parameters if parameter.requires_grad]
-        norm = float(torch.nn.utils.clip_grad_norm_(trainable, self._spec.max_grad_norm))
-        if not math.isfinite(norm):
-            raise TrainingDiverged(f"the gradient is not finite in step {step + 1}; lower learning_rate")
-        self._optimizer.step()
-        self._optimizer.zero_grad(set_to_none=True)
-        return StepOutcome(loss, rate, norm, sum(batch.size for batch in batches), active, probe_seconds)
+        with self._ist.step() if self._ist else nullcontext() as record:
+            rate = learning_rate(step, self._total_steps, self._spec)
+            set_learning_rate(self._optimizer, rate)
+            self._model.train()
+            batches = self._micro_batches(examples)
+            loss = self._accumulate(batches, step)
+            trainable = [parameter for parameter in self._parameters if parameter.requires_grad]
+            norm = float(torch.nn.utils.clip_grad_norm_(trainable, self._spec.max_grad_norm))
+            if not math.isfinite(norm):
+                raise TrainingDiverged(f"the gradient is not finite in step {step + 1}; lower learning_rate")
+            self._optimizer.step()
+            self._optimizer.zero_grad(set_to_none=True)
+        return StepOutcome(loss, rate, norm, sum(batch.size for batch in batches), record)
 
-    def _probe_if_due(self, step: int) -> float:
-        if self._ist is None or not self._ist.probe_due(step):
-            return 0.0
-        start = time.perf_counter()
+    def parts(self, number: int) -> Iterator[torch.Tensor]:
+        """Yield the mean loss on the rows of probe `number`, micro-batch by micro-batch (`ist.Probe`)."""
         size = self._spec.ist.probe_batch_size if self._spec.ist else 0
-        chosen = probe_choice(len(self._probe), size=size, seed=self._spec.seed, step=step)
+        chosen = probe_choice(len(self._probe), size=size, seed=self._spec.seed, number=number)
         batches = self._micro_batches([self._probe[index] for index in chosen])
-        self._model.eval()
-        self._ist.probe(lambda: self._mean_loss(batches, step))
-        return time.perf_counter() - start
-
-    def _select(self, step: int) -> tuple[int, ...]:
-        if self._ist is None:
-            return tuple(range(self._layer_count))
-        active = self._ist.select(step)
-        if self._spec.ist and self._spec.ist.optimizer_state == "drop":
-            drop_frozen_state(self._optimizer)
-        return active
+        count = sum(len(batch.targets) for batch in batches)
+        for batch in batches:
+            self._check_stop()
+            yield summed_loss(self._model, batch) / count
 
     def _micro_batches(self, examples: Sequence[Example]) -> list[Batch]:
         size = self._spec.micro_batch_size or max(self._spec.batch_size, len(examples))
@@ -128,14 +114,6 @@ class Stepper:
             total += _finite(loss, step)
             loss.backward()  # type: ignore[no-untyped-call]  # torch has no types here
         return total
-
-    @torch.inference_mode()
-    def _mean_loss(self, batches: Sequence[Batch], step: int) -> float:
-        total = 0.0
-        for batch in batches:
-            self._check_stop()
-            total += _finite(summed_loss(self._model, batch), step)
-        return total / sum(len(batch.targets) for batch in batches)
 
 
 def _finite(loss: torch.Tensor, step: int) -> float:

@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 from peft import PeftModel
 
-from ist_core.adapters import add_lora
+from ist_core.adapters import add_adapters
 from ist_core.artifacts import ADAPTER_DIR, REPORT, STEPS_CSV, StepTable, save_adapter, versions, write_report
 from ist_core.batches import epoch_order
 from ist_core.catalog import Catalog, ModelSource, resolve_path_or_name
@@ -21,7 +21,7 @@ from ist_core.device import device_name, pick_device, pick_dtype
 from ist_core.encoding import Example, ensure_template
 from ist_core.errors import MemoryExhausted
 from ist_core.examples import Examples, encode_rows, load_rows
-from ist_core.ist import IST, adapter_layers
+from ist_core.ist import IST, IstRecord, adapter_layers
 from ist_core.memory import PeakMemory
 from ist_core.models import BaseModel, load_base_model
 from ist_core.records import Emitted, JsonValue, Message, Started, StepRecord, TrainResult
@@ -100,7 +100,7 @@ class _Run:
             )
         examples = encode_rows(rows, self.spec, base.tokenizer)
         self.check_stop()
-        model = add_lora(base.model, self.spec.adapter, seed=stream_seed(self.spec.seed, "adapter"))
+        model = add_adapters(base.model, self.spec.adapter, seed=stream_seed(self.spec.seed, "adapter"))
         with StepTable(self.output_dir) as table:
             importance = self._train(model, base, examples, table)
             self._save(model, base, importance, dtype)
@@ -113,11 +113,8 @@ class _Run:
         spec = self.spec
         layers = adapter_layers(model)
         total = _total_steps(spec, len(examples.training))
-        ist = (
-            IST(layers, spec.ist, total_steps=total, seed=stream_seed(spec.seed, "layers"))
-            if spec.ist
-            else None
-        )
+        seed = stream_seed(spec.seed, "layers")
+        ist = IST(model, spec.ist, total_steps=total, seed=seed) if spec.ist else None
         stepper = Stepper(
             model,
             layers,
@@ -148,7 +145,7 @@ class _Run:
             start = time.perf_counter()
             outcome = stepper.step(step, batch)
             self.seconds = time.perf_counter() - begin
-            record = self._record(outcome, stepper, time.perf_counter() - start, steps_per_epoch)
+            record = self._record(outcome, len(layers), time.perf_counter() - start, steps_per_epoch)
             table.write(record)
             self.emit(record)
             if ist and self.steps == ist.warmup_steps < total:
@@ -156,16 +153,15 @@ class _Run:
                     f"Warm-up ends: from now on {ist.update_count} of {len(layers)} layers are updated a step"
                 )
                 self.emit(Message(text, data={"step": self.steps}))
-        return stepper.importance
+        return ist.importance if ist else (0.0,) * len(layers)
 
-    def _record(
-        self, outcome: StepOutcome, stepper: Stepper, seconds: float, steps_per_epoch: int
-    ) -> StepRecord:
+    def _record(self, outcome: StepOutcome, layers: int, seconds: float, steps_per_epoch: int) -> StepRecord:
         self.steps += 1
         self.trained_tokens += outcome.tokens
         self.loss = outcome.loss
-        self.probe_seconds += outcome.probe_seconds
-        self.updates.update(outcome.active)
+        told = outcome.ist
+        active = told.active if told else tuple(range(layers))
+        self.updates.update(active)
         metrics = {
             "loss": outcome.loss,
             "learning_rate": outcome.learning_rate,
@@ -175,10 +171,13 @@ class _Run:
             "trained_tokens": float(self.trained_tokens),
             "tokens_per_second": outcome.tokens / seconds,
             "step_seconds": seconds,
-            "probe_seconds": outcome.probe_seconds,
             "memory_bytes": float(self.memory.peak_bytes()),
+            **ist_metrics(told, layers),
         }
-        return StepRecord(self.steps, time.time(), metrics, stepper.importance, outcome.active)
+        self.probe_seconds += metrics["probe_seconds"]
+        scores = told.scores if told else (0.0,) * layers
+        chances = told.probabilities if told else (1.0,) * layers
+        return StepRecord(self.steps, time.time(), metrics, scores, active, chances)
 
     def _save(
         self, model: PeftModel, base: BaseModel, importance: tuple[float, ...], dtype: torch.dtype
@@ -216,6 +215,23 @@ class _Run:
             report=REPORT,
             steps_csv=STEPS_CSV,
         )
+
+
+def ist_metrics(told: IstRecord | None, layers: int) -> dict[str, float]:
+    """Return what a step record says of IST; without IST every layer is updated in every step."""
+    if told is None:
+        whole = {"entropy": 1.0, "backward_depth": float(layers)}
+        return {"ist_seconds": 0.0, "probe_seconds": 0.0, "ist_bytes": 0.0, **whole}
+    metrics = {
+        "ist_seconds": told.seconds,
+        "probe_seconds": told.probe_seconds,
+        "ist_bytes": float(told.bytes),
+        "entropy": told.entropy,
+        "backward_depth": float(told.backward_depth),
+    }
+    if told.probe and told.probe.losses:
+        metrics["probe_loss"] = sum(told.probe.losses) / len(told.probe.losses)
+    return metrics
 
 
 def _source(spec: JobSpec, catalog: Catalog | None) -> ModelSource:

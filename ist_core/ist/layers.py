@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 
+from peft import PeftModel
 from peft.tuners.tuners_utils import BaseTunerLayer
 from torch import nn
 
@@ -14,9 +17,13 @@ from ist_core.errors import AdapterError
 class AdapterLayer:
     """The adapters of one decoder layer."""
 
+    index: int
+    """Where the layer stands in the model's list of layers."""
     modules: tuple[BaseTunerLayer, ...]
     parameters: tuple[nn.Parameter, ...]
     """The adapters' trainable parameters."""
+    adapters: frozenset[str]
+    """Names of the adapters that are trained; others, such as DPO's frozen reference, are left alone."""
 
 
 def decoder_layers(model: nn.Module) -> tuple[str, nn.ModuleList]:
@@ -40,19 +47,69 @@ def decoder_layers(model: nn.Module) -> tuple[str, nn.ModuleList]:
 
 
 def adapter_layers(model: nn.Module) -> tuple[AdapterLayer, ...]:
-    """Return the adapters of each decoder layer, from the first layer to the last.
+    """Return the trainable adapters of each decoder layer that has any, from the first layer to the last.
 
     Raises:
-        AdapterError: if a layer has no trainable adapter.
+        AdapterError: if no layer has a trainable adapter, or layers share the weights that are trained.
     """
+    _refuse_prompts(model)
+    name, stack = decoder_layers(model)
     found = []
-    for index, layer in enumerate(decoder_layers(model)[1]):
-        modules = tuple(module for module in layer.modules() if isinstance(module, BaseTunerLayer))
+    for index, layer in enumerate(stack):
+        modules = tuple(_outermost_tuners(layer))
         parameters = tuple(parameter for parameter in layer.parameters() if parameter.requires_grad)
-        if not modules or not parameters:
-            raise AdapterError(f"layer {index} has no trainable adapter; put adapters on every layer")
-        found.append(AdapterLayer(modules, parameters))
+        if modules and parameters:
+            adapters = frozenset(adapter for module in modules for adapter in module.active_adapters)
+            found.append(AdapterLayer(index, modules, parameters, adapters))
+    if not found:
+        raise AdapterError(_no_adapters(model, name, stack))
+    _refuse_shared(model, found)
     return tuple(found)
+
+
+def _refuse_prompts(model: nn.Module) -> None:
+    if isinstance(model, PeftModel) and model.active_peft_config.is_prompt_learning:
+        kind = model.active_peft_config.peft_type
+        raise AdapterError(
+            f"{kind} learns a prompt for the whole model, not weights on each layer, so there is nothing to "
+            "choose among; use a method that adapts every layer, such as LoRA"
+        )
+
+
+def _no_adapters(model: nn.Module, name: str, stack: nn.ModuleList) -> str:
+    """Say why no layer has a trainable adapter."""
+    if any(parameter.requires_grad for parameter in stack.parameters()):
+        return (
+            f"what is trainable in the layers ({name}) are no peft adapter modules, so their response cannot "
+            "be told from the base model's; use a method that wraps modules of each layer, such as LoRA"
+        )
+    if any(isinstance(module, BaseTunerLayer) for module in model.modules()):
+        return (
+            f"no adapter on a layer of {name} is trainable: put trainable adapters on modules inside the "
+            "layers (target_modules)"
+        )
+    return "the model has no adapters: call peft's get_peft_model on it first"
+
+
+def _refuse_shared(model: nn.Module, layers: list[AdapterLayer]) -> None:
+    """Raise when one trainable parameter stands in several layers: updating it updates them all."""
+    uses = Counter(id(parameter) for layer in layers for parameter in layer.parameters)
+    shared = {key for key, count in uses.items() if count > 1}
+    if shared:
+        name = next(name for name, parameter in model.named_parameters() if id(parameter) in shared)
+        raise AdapterError(
+            f"the layers share trained weights ({name}), so no layer can be updated alone; use a method with "
+            "weights of its own on every layer, such as LoRA"
+        )
+
+
+def _outermost_tuners(module: nn.Module) -> Iterator[BaseTunerLayer]:
+    """Yield the peft modules that are not inside another one: the outer response holds the inner one's."""
+    for child in module.children():
+        if isinstance(child, BaseTunerLayer):
+            yield child
+        else:
+            yield from _outermost_tuners(child)
 
 
 def _outermost_lists(module: nn.Module, prefix: str = "") -> list[tuple[str, nn.ModuleList]]:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 import math
+from collections.abc import Sequence
 
 import torch
+from torch import Tensor
 
 _TRIES = 50
 """How many draws one distinct subset may take before fewer candidates are accepted."""
@@ -20,17 +23,30 @@ class LayerSampler:
         self._generator = torch.Generator()
         self._generator.manual_seed(seed)
 
-    def draw(self, log_weights: torch.Tensor, count: int) -> tuple[int, ...]:
+    def draw(self, log_weights: Tensor, count: int) -> tuple[int, ...]:
         """Return `count` distinct indices, ascending, drawn one after the other in proportion to the weights.
 
         Uses exponential races (Efraimidis and Spirakis, 2006) on the logarithms of the weights (shape (L,),
         any offset): no weight underflows to an impossible draw.
         """
         races = torch.empty(len(log_weights), dtype=torch.float64).exponential_(generator=self._generator)
-        order = torch.topk(log_weights.double() - races.log(), count).indices
-        return tuple(sorted(order.tolist()))
+        return _largest(log_weights.double() - races.log(), count)
 
-    def draw_distinct(self, log_weights: torch.Tensor, count: int, subsets: int) -> list[tuple[int, ...]]:
+    def draw_largest(self, bounds: Tensor, count: int) -> tuple[int, ...]:
+        """Return the indices, ascending, of the `count` largest of independent U(0, bounds_i)."""
+        keys = torch.rand(len(bounds), dtype=torch.float64, generator=self._generator)
+        return _largest(bounds.double() * keys, count)
+
+    def draw_evenly(self, layers: int, count: int) -> tuple[int, ...]:
+        """Return `count` of `layers` indices, ascending; every subset has the same chance."""
+        return tuple(sorted(torch.randperm(layers, generator=self._generator)[:count].tolist()))
+
+    def pick(self, weights: Sequence[float]) -> int:
+        """Return one index, drawn in proportion to the weights."""
+        values = torch.tensor(weights, dtype=torch.float64)
+        return int(torch.multinomial(values, 1, generator=self._generator).item())
+
+    def draw_distinct(self, log_weights: Tensor, count: int, subsets: int) -> list[tuple[int, ...]]:
         """Return up to `subsets` different draws, redrawing duplicates; always ends.
 
         Fewer come back when fewer exist, or when the weights leave the others practically no chance.
@@ -45,10 +61,14 @@ class LayerSampler:
                 break
         return found
 
-    def state_dict(self) -> dict[str, torch.Tensor]:
-        """Return the generator's state."""
-        return {"generator": self._generator.get_state()}
+    def state_dict(self) -> str:
+        """Return the generator's state as text, so that it can be a part of any JSON."""
+        return base64.b64encode(self._generator.get_state().numpy().tobytes()).decode()
 
-    def load_state_dict(self, state: dict[str, torch.Tensor]) -> None:
+    def load_state_dict(self, state: str) -> None:
         """Continue from a state that `state_dict` returned."""
-        self._generator.set_state(state["generator"])
+        self._generator.set_state(torch.frombuffer(bytearray(base64.b64decode(state)), dtype=torch.uint8))
+
+
+def _largest(keys: Tensor, count: int) -> tuple[int, ...]:
+    return tuple(sorted(torch.topk(keys, count).indices.tolist()))

@@ -33,10 +33,14 @@ def update_log_weights(scores: torch.Tensor, *, floor: float) -> torch.Tensor:
 
     `floor` of the whole weight is spread evenly over all layers; 0 is the paper's draw.
     """
-    log_weights = logsigmoid(scores)
+    return with_floor(logsigmoid(scores), floor=floor)
+
+
+def with_floor(log_weights: torch.Tensor, *, floor: float) -> torch.Tensor:
+    """Return the log-weights with `floor` of the whole weight spread evenly; 0 leaves them as they are."""
     if floor == 0.0:
         return log_weights
-    even = torch.full_like(scores, 1.0 / len(scores))
+    even = torch.full_like(log_weights, 1.0 / len(log_weights))
     return ((1.0 - floor) * torch.softmax(log_weights, dim=0) + floor * even).log()
 
 
@@ -51,10 +55,16 @@ def rewards(losses: Sequence[float], mode: Literal["paper", "standard"]) -> torc
     if mode == "paper":
         likelihoods = torch.exp(-values)
         return likelihoods - likelihoods.mean()
-    # A loss of exactly 0 is possible in float32; its logarithm is not.
-    logs = values.clamp_min(torch.finfo(torch.float64).tiny).log()
-    spread = (logs.var(correction=0) + NOISE**2).sqrt()
-    return GAIN * (logs.mean() - logs) / spread
+    if bool((values > 0.0).all()):
+        return standardised(values.log())
+    # A loss may be 0 or below it (float32; losses of other trainers): then its relative differences serve.
+    return standardised(values / values.abs().mean().clamp_min(torch.finfo(torch.float64).tiny))
+
+
+def standardised(evidence: torch.Tensor) -> torch.Tensor:
+    """Return the rewards of evidence x, shape (K,): GAIN * (mean - x) / sqrt(var + NOISE^2)."""
+    spread = (evidence.var(correction=0) + NOISE**2).sqrt()
+    return GAIN * (evidence.mean() - evidence) / spread
 
 
 def updated(

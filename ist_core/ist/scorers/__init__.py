@@ -1,0 +1,48 @@
+"""Scorers: what moves importance scores. A new one is one file here and one line in `make_scorer`."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from ist_core.ist.layers import AdapterLayer
+from ist_core.ist.scorers.combined import Combined
+from ist_core.ist.scorers.gate import GateGradients
+from ist_core.ist.scorers.scorer import ProbeReport, Scorer
+from ist_core.ist.scorers.suppression import SuppressionProbes
+from ist_core.spec import IstSpec
+
+__all__ = [
+    "Combined",
+    "GateGradients",
+    "ProbeReport",
+    "Scorer",
+    "SuppressionProbes",
+    "make_scorer",
+    "suppress_count",
+]
+
+
+def make_scorer(spec: IstSpec, layers: Sequence[AdapterLayer]) -> Scorer:
+    """Return the scorer that `spec` names."""
+    gates = GateGradients(layers, beta=spec.suppression, rate=spec.score_rate)
+    probes = SuppressionProbes(
+        layers,
+        count=suppress_count(spec, len(layers)),
+        beta=spec.suppression,
+        candidates=spec.candidates,
+        mode=spec.mode,
+        rate=spec.score_rate,
+    )
+    match spec.scorer:
+        case "suppression":
+            return probes
+        case "gate":
+            return gates
+        case "combined":
+            return Combined(probes, gates)
+
+
+def suppress_count(spec: IstSpec, layers: int) -> int:
+    """Return how many layers a candidate suppresses: at least one, never all."""
+    return min(layers - 1, max(1, math.floor(spec.suppress_fraction * layers)))
