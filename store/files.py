@@ -7,6 +7,7 @@ from typing import Literal
 from sqlalchemy import select, tuple_
 from sqlalchemy.orm import Session
 
+from ist_core.jsonl import FormatName
 from store.ids import new_id
 from store.objects import ObjectInfo
 from store.paging import Page, UnknownCursor, page_of
@@ -31,6 +32,7 @@ def create_file(
     purpose: str,
     stored: ObjectInfo,
     rows: int | None = None,
+    data_format: FormatName = "chat",
 ) -> File:
     """Write the row of a file whose bytes are stored; `rows` counts the examples of a data file."""
     file = File(
@@ -40,6 +42,7 @@ def create_file(
         bytes=stored.bytes,
         sha256=stored.sha256,
         rows=rows,
+        format=data_format,
         key=stored.key,
     )
     session.add(file)

@@ -72,6 +72,8 @@ class File(Base):
     sha256: Mapped[str]
     rows: Mapped[int | None]
     """Examples in a data file; None for results."""
+    format: Mapped[str] = mapped_column(server_default="chat")
+    """`chat` or `preference`: what the rows of a data file are; says nothing of results."""
     key: Mapped[str] = mapped_column(unique=True)
 
     __table_args__ = (Index("ix_files_created_at_id", "created_at", "id"),)

@@ -6,6 +6,7 @@ import io
 
 from sqlalchemy.orm import Session
 
+from ist_core.jsonl import FormatName
 from ist_core.records import StepRecord
 from ist_core.spec import JobSpec
 from store import jobs, runs
@@ -15,12 +16,18 @@ from store.objects import ObjectInfo, ObjectStore
 from store.tables import File, Job
 
 
-def make_file(session: Session, *, purpose: str = "fine-tune") -> File:
+def make_file(session: Session, *, purpose: str = "fine-tune", data_format: FormatName = "chat") -> File:
     """A file row without bytes."""
     file_id = new_file_id()
     stored = ObjectInfo(file_key(file_id), 10, "0" * 64)
     return create_file(
-        session, file_id=file_id, filename="data.jsonl", purpose=purpose, stored=stored, rows=1
+        session,
+        file_id=file_id,
+        filename="data.jsonl",
+        purpose=purpose,
+        stored=stored,
+        rows=1,
+        data_format=data_format,
     )
 
 

@@ -27,6 +27,9 @@ MAX_NAME = 255
 
 router = APIRouter(prefix="/files", tags=["files"], responses=ERRORS)
 
+UPLOAD_DESCRIPTION = "JSON Lines, all rows of one format: " + ", or ".join(
+    f"{row_format.name}: `{row_format.example}`" for row_format in formats.FORMATS.values()
+)
 UPLOAD_SCHEMA: dict[str, Any] = {
     "requestBody": {
         "required": True,
@@ -41,7 +44,7 @@ UPLOAD_SCHEMA: dict[str, Any] = {
                         "file": {
                             "type": "string",
                             "format": "binary",
-                            "description": 'JSON Lines of `{"messages": [{"role", "content"}, ..]}`',
+                            "description": UPLOAD_DESCRIPTION,
                         },
                     },
                 }
@@ -156,5 +159,6 @@ def _store(upload_file: UploadFile, services: Services, tx: Transaction) -> File
         purpose=FINE_TUNE,
         stored=stored,
         rows=summary.rows,
+        data_format=summary.format,
     )
     return file_object(file)

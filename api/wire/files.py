@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Literal
 
 from api.wire.common import WireModel, unix
+from ist_core.jsonl import FormatName
 from store.tables import File
 
 
 class FileObject(WireModel):
-    """An uploaded or produced file; `sha256` and `rows` are ours."""
+    """An uploaded or produced file; `sha256`, `rows` and `format` are ours."""
 
     id: str
     object: Literal["file"] = "file"
@@ -23,6 +24,8 @@ class FileObject(WireModel):
     sha256: str
     rows: int | None
     """Examples in a data file; null for results."""
+    format: FormatName | None
+    """What the rows of a data file are; null for results."""
 
 
 def file_object(file: File) -> FileObject:
@@ -36,5 +39,6 @@ def file_object(file: File) -> FileObject:
             "purpose": file.purpose,
             "sha256": file.sha256,
             "rows": file.rows,
+            "format": None if file.rows is None else file.format,
         }
     )

@@ -35,6 +35,14 @@ def test_files_page_in_both_orders_and_filter_by_purpose(database: Database) -> 
         assert get_file(session, "file-none") is None
 
 
+def test_a_file_keeps_its_format(database: Database) -> None:
+    with database.session() as session:
+        chat, pairs = make_file(session).id, make_file(session, data_format="preference").id
+    with database.session() as session:
+        formats = {file.id: file.format for file in list_files(session).rows}
+    assert formats == {chat: "chat", pairs: "preference"}
+
+
 @pytest.mark.parametrize(
     ("base", "suffix", "begin"),
     [
