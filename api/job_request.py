@@ -3,19 +3,12 @@
 from __future__ import annotations
 
 import secrets
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Self
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    JsonValue,
-    StringConstraints,
-    ValidationError,
-    model_validator,
-)
+from pydantic import Field, JsonValue, StringConstraints, ValidationError, model_validator
 
 from api.errors import bad_request
+from api.method_request import HyperparameterRequest, MethodRequest, check_method, method_spec
 from api.wire.jobs import DEFAULT_LEARNING_RATE
 from ist_core.spec import MAX_SEED, JobSpec, TrainingOptions
 
@@ -23,42 +16,10 @@ DEFAULT_BATCH_SIZE: int = JobSpec.model_fields["batch_size"].default
 AUTO_EXAMPLES = 2400
 """`n_epochs: auto` shows the model about so many examples: 10 epochs up to 240 rows, 1 from 1,600 on."""
 MAX_AUTO_EPOCHS = 10
-METHODS = "supervised"
 
-Auto = Literal["auto"]
 MetadataKey = Annotated[str, StringConstraints(max_length=64)]
 MetadataValue = Annotated[str, StringConstraints(max_length=512)]
 FileId = Annotated[str, StringConstraints(min_length=1, max_length=64)]
-
-
-class RequestModel(BaseModel):
-    """A body that refuses unknown keys and numbers that are no numbers."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-
-class HyperparameterRequest(RequestModel):
-    """OpenAI's hyperparameters; `auto` or absent: chosen from the data."""
-
-    n_epochs: Auto | Annotated[int, Field(ge=1, le=50)] = "auto"
-    batch_size: Auto | Annotated[int, Field(ge=1, le=256)] = "auto"
-    learning_rate_multiplier: Auto | Annotated[float, Field(gt=0)] = "auto"
-    """Times the default learning rate of 0.001."""
-
-
-class SupervisedRequest(RequestModel):
-    """Settings of supervised training."""
-
-    hyperparameters: HyperparameterRequest | None = None
-
-
-class MethodRequest(RequestModel):
-    """How to train: `supervised` is what there is so far."""
-
-    type: Literal["supervised", "dpo", "reinforcement"]
-    supervised: SupervisedRequest | None = None
-    dpo: dict[str, JsonValue] | None = None
-    reinforcement: dict[str, JsonValue] | None = None
 
 
 class JobRequest(TrainingOptions):
@@ -104,20 +65,7 @@ def reject_unstorable(value: Any) -> None:
 
 def check_supported(body: JobRequest) -> None:
     """Refuse what the contract knows and this service does not do yet."""
-    if body.method is not None:
-        kind = body.method.type
-        if kind != METHODS:
-            raise bad_request(
-                f"method.type: {kind!r} is not supported yet; supported: {METHODS}",
-                param="method.type",
-                code="unsupported_method",
-            )
-        for other in ("dpo", "reinforcement"):
-            if getattr(body.method, other) is not None:
-                raise bad_request(
-                    f"method.{other}: does not go with method.type 'supervised'; remove it",
-                    param=f"method.{other}",
-                )
+    check_method(body.method)
     if body.integrations:
         raise bad_request(
             "integrations: none are supported yet; remove the key (metrics: GET .../metrics)",
@@ -130,13 +78,14 @@ def resolve(body: JobRequest, *, rows: int) -> JobSpec:
     """The complete spec of a job on `rows` training examples.
 
     n_epochs auto: about 2,400 examples in all, 1 to 10 epochs. batch_size auto: 8, or the number of rows if
-    that is smaller. learning_rate: 0.001 times the multiplier. seed: drawn when absent.
+    that is smaller. learning_rate: 0.001 times the multiplier, for every method. seed: drawn when absent.
     """
     hyperparameters, place = _hyperparameters(body)
     values: dict[str, Any] = {name: getattr(body, name) for name in TrainingOptions.model_fields} | {
         "model": body.model,
         "training_file": body.training_file,
         "validation_file": body.validation_file,
+        "method": method_spec(body.method),
         "n_epochs": _n_epochs(hyperparameters, rows),
         "batch_size": _batch_size(hyperparameters, rows, body.micro_batch_size),
         "learning_rate": _learning_rate(body, hyperparameters, place),
@@ -154,15 +103,15 @@ def resolve(body: JobRequest, *, rows: int) -> JobSpec:
 
 def _hyperparameters(body: JobRequest) -> tuple[HyperparameterRequest, str]:
     """The hyperparameters and where in the body they stand."""
-    within = body.method.supervised.hyperparameters if body.method and body.method.supervised else None
-    if within is not None and body.hyperparameters is not None:
+    within = None if body.method is None else body.method.hyperparameters
+    if body.method is None or within is None:
+        return body.hyperparameters or HyperparameterRequest(), "hyperparameters"
+    place = f"method.{body.method.type}.hyperparameters"
+    if body.hyperparameters is not None:
         raise bad_request(
-            "hyperparameters: given twice, here and in method.supervised.hyperparameters; remove one",
-            param="hyperparameters",
+            f"hyperparameters: given twice, here and in {place}; remove one", param="hyperparameters"
         )
-    if within is not None:
-        return within, "method.supervised.hyperparameters"
-    return body.hyperparameters or HyperparameterRequest(), "hyperparameters"
+    return within, place
 
 
 def _n_epochs(hyperparameters: HyperparameterRequest, rows: int) -> int:

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import difflib
-import types
 import typing
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, get_args, get_origin
+from typing import Any
 
 from fastapi import Request
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel
 
-_Loc = Sequence[str | int]
-UNIONS = frozenset({typing.Union, types.UnionType, typing.Annotated})
-KEY_MARK = "[key]"  # pydantic's name for a fault of the key itself
+from api.body_path import Path, field_path, known_keys
+
+NOT_AN_OBJECT = frozenset({"model_type", "model_attributes_type", "dict_type"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +41,12 @@ def read_validation_error(error: RequestValidationError, request: Request) -> Re
     path = field_path(model, place) if first["loc"][0] == "body" else list(place)
     param = dotted(path)
     if first["type"] == "extra_forbidden":
-        return RequestProblem(unknown_key(model, path), param, "unknown_parameter")
+        known = known_keys(model, place[:-1])
+        return RequestProblem(unknown_key(path, known), param, "unknown_parameter")
     if first["type"] == "missing":
         return RequestProblem(f"{param}: is required", param, "missing_parameter")
+    if first["type"] == "union_tag_invalid":
+        return _wrong_tag(first, path)
     reasons = [_reason(item) for item in errors if _same_field(model, item["loc"][1:], path, first)]
     return RequestProblem(f"{param}: {', or '.join(dict.fromkeys(reasons))}", param, "invalid_value")
 
@@ -56,52 +57,14 @@ def body_model(endpoint: Any) -> type[BaseModel] | None:
     return annotation if isinstance(annotation, type) and issubclass(annotation, BaseModel) else None
 
 
-def field_path(model: type[BaseModel] | None, place: _Loc) -> list[str | int]:
-    """`place` without the names that pydantic adds for the branches of a union."""
-    path: list[str | int] = []
-    here: Any = model
-    for part in place:
-        candidates = models_in(here)
-        names = {name for candidate in candidates for name in candidate.model_fields}
-        if part == KEY_MARK:
-            continue
-        if isinstance(part, int) or here is dict:
-            path.append(part)
-        elif candidates and (part in names or part not in {c.__name__ for c in candidates}):
-            path.append(part)
-            here = next((c.model_fields[part].annotation for c in candidates if part in c.model_fields), None)
-            if _holds_dict(here):
-                here = dict
-    return path
-
-
-def models_in(annotation: Any) -> list[type[BaseModel]]:
-    """The models that an annotation names, alone or in a union."""
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return [annotation]
-    if get_origin(annotation) in UNIONS:
-        return [model for part in get_args(annotation) for model in models_in(part)]
-    return []
-
-
-def unknown_key(model: type[BaseModel] | None, path: _Loc) -> str:
+def unknown_key(path: Path, known: list[str]) -> str:
     """A refusal of the key at the end of `path` that names the nearest known key, or all of them."""
-    known = known_keys(model, path[:-1])
     nearest = difflib.get_close_matches(str(path[-1]), known, n=1)
     advice = f"did you mean {nearest[0]!r}?" if nearest else f"known keys: {', '.join(known)}"
     return f"{dotted(path)}: unknown key; {advice}"
 
 
-def known_keys(model: type[BaseModel] | None, path: _Loc) -> list[str]:
-    """The keys that the object at `path` may have."""
-    candidates = models_in(model)
-    for part in path:
-        fields = [c.model_fields[str(part)].annotation for c in candidates if part in c.model_fields]
-        candidates = [found for annotation in fields for found in models_in(annotation)]
-    return sorted({name for candidate in candidates for name in candidate.model_fields})
-
-
-def dotted(path: _Loc) -> str:
+def dotted(path: Path) -> str:
     """`adapter.target_modules[0]`."""
     text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path)
     return text.removeprefix(".")
@@ -115,20 +78,23 @@ def _whole_body(first: dict[str, Any], request: Request) -> RequestProblem:
     return RequestProblem(_reason(first), None, "invalid_value", wrong_type=not is_json)
 
 
-def _same_field(model: type[BaseModel] | None, place: _Loc, path: _Loc, first: dict[str, Any]) -> bool:
+def _wrong_tag(first: dict[str, Any], path: Path) -> RequestProblem:
+    """The key that says which kind of object it is names none of them."""
+    param = dotted([*path, first["ctx"]["discriminator"].strip("'")])
+    tags = first["ctx"]["expected_tags"].replace("'", "")
+    return RequestProblem(f"{param}: must be one of {tags}", param, "invalid_value")
+
+
+def _same_field(model: type[BaseModel] | None, place: Path, path: Path, first: dict[str, Any]) -> bool:
     if first["loc"][0] != "body":
         return list(place) == list(path)
     return field_path(model, place) == list(path)
 
 
-def _holds_dict(annotation: Any) -> bool:
-    if get_origin(annotation) in UNIONS:
-        return any(_holds_dict(part) for part in get_args(annotation))
-    return get_origin(annotation) is dict
-
-
 def _reason(item: dict[str, Any]) -> str:
     """Pydantic's sentence in our voice: `must be greater than 0`."""
+    if item["type"] in NOT_AN_OBJECT:
+        return "must be an object"
     text = str(item["msg"]).removeprefix("Value error, ")
     if text.startswith("Input should be "):
         return "must be " + text.removeprefix("Input should be ")

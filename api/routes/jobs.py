@@ -9,11 +9,14 @@ from fastapi import APIRouter, Request
 
 from api.errors import bad_request, not_found
 from api.job_request import JobRequest, check_supported, resolve
+from api.method_request import method_spec
 from api.routes.dependencies import ERRORS, After, Identifier, Limit, OpenServices, Tx
 from api.transaction import Transaction
 from api.wire.common import ListOf
 from api.wire.jobs import EventObject, JobObject, event_object, job_object
 from ist_core.errors import ModelError
+from ist_core.formats import FORMAT_OF_METHOD
+from ist_core.spec import MethodSpec
 from store import bus
 from store.events import list_events
 from store.files import get_file
@@ -47,9 +50,10 @@ def create(body: JobRequest, services: OpenServices, tx: Tx) -> JobObject:
         raise ModelError(f"model: {body.model!r} is a tuned model; tuning starts from a base model")
     # Before the first query: a look-up on the Hub must not keep a database connection.
     services.catalog.resolve(body.model)
-    training = _data_file(tx, body.training_file, param="training_file")
+    method = method_spec(body.method)
+    training = _data_file(tx, body.training_file, method, param="training_file")
     if body.validation_file is not None:
-        _data_file(tx, body.validation_file, param="validation_file")
+        _data_file(tx, body.validation_file, method, param="validation_file")
     job = create_job(
         tx.session,
         spec=resolve(body, rows=training.rows or 1),
@@ -107,7 +111,7 @@ def find_job(tx: Transaction, job_id: str) -> Job:
     return job
 
 
-def _data_file(tx: Transaction, file_id: str, *, param: str) -> File:
+def _data_file(tx: Transaction, file_id: str, method: MethodSpec, *, param: str) -> File:
     file = get_file(tx.session, file_id)
     if file is None:
         raise bad_request(
@@ -120,6 +124,14 @@ def _data_file(tx: Transaction, file_id: str, *, param: str) -> File:
             f"{param}: file {file_id} has the purpose {file.purpose!r}; a job needs one with fine-tune",
             param=param,
             code="invalid_purpose",
+        )
+    needed = FORMAT_OF_METHOD[method.type]
+    if file.format != needed.name:
+        raise bad_request(
+            f"{param}: file {file_id} holds {file.format} rows, but method.type {method.type!r} learns from "
+            f"{needed.name} rows: upload a file with rows such as {needed.example}",
+            param=param,
+            code="invalid_file_format",
         )
     return file
 

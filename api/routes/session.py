@@ -9,9 +9,8 @@ from fastapi import APIRouter, Request, Response
 from pydantic import StringConstraints
 
 from api.auth import COOKIE, COOKIE_SECONDS, check, identify, unauthorized
-from api.job_request import RequestModel
 from api.routes.dependencies import ERRORS, OpenServices
-from api.wire.common import WireModel
+from api.wire.common import RequestModel, WireModel
 
 router = APIRouter(prefix="/session", tags=["session"], responses=ERRORS)
 

@@ -1,4 +1,4 @@
-"""Shapes that every resource shares: errors, pages, times."""
+"""Shapes that every resource shares: bodies, errors, pages, times."""
 
 from __future__ import annotations
 
@@ -14,6 +14,12 @@ class WireModel(BaseModel):
     """An answer. All its fields are always there, so the schema calls them required."""
 
     model_config = ConfigDict(json_schema_serialization_defaults_required=True)
+
+
+class RequestModel(BaseModel):
+    """A body that refuses unknown keys and numbers that are no numbers."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class ErrorDetail(WireModel):

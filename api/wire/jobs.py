@@ -5,12 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import JsonValue
+from pydantic import Field, JsonValue
 
 from api.wire.common import WireModel, unix, unix_or_none
-from ist_core.spec import JobSpec
+from ist_core.spec import DpoSpec, JobSpec, SupervisedSpec
 from store.tables import Event, Job, State
 from store.tuned_models import ORGANIZATION
 
@@ -36,17 +36,39 @@ class Hyperparameters(WireModel):
     learning_rate_multiplier: float
 
 
+class DpoHyperparameters(Hyperparameters):
+    """The resolved hyperparameters of preference training."""
+
+    beta: float
+
+
 class SupervisedMethod(WireModel):
-    """What the method runs with."""
+    """What supervised training runs with."""
 
     hyperparameters: Hyperparameters
 
 
-class Method(WireModel):
-    """How the job trains."""
+class DpoMethod(WireModel):
+    """What preference training runs with."""
+
+    hyperparameters: DpoHyperparameters
+
+
+class MethodOfSupervised(WireModel):
+    """The job learns the assistant's turns of conversations."""
 
     type: Literal["supervised"] = "supervised"
     supervised: SupervisedMethod
+
+
+class MethodOfDpo(WireModel):
+    """The job learns to prefer one answer to another."""
+
+    type: Literal["dpo"] = "dpo"
+    dpo: DpoMethod
+
+
+Method = Annotated[MethodOfSupervised | MethodOfDpo, Field(discriminator="type")]
 
 
 class JobObject(WireModel):
@@ -136,7 +158,7 @@ def job_object(job: Job) -> JobObject:
         result_files=job.result_files,
         trained_tokens=job.trained_tokens,
         hyperparameters=hyperparameters,
-        method=Method(supervised=SupervisedMethod(hyperparameters=hyperparameters)),
+        method=_method(spec, hyperparameters),
         seed=spec.seed,
         integrations=[],
         metadata=job.user_metadata,
@@ -163,6 +185,15 @@ def event_object(event: Event) -> EventObject:
         "data": event.data,
     }
     return EventObject.model_validate(fields)
+
+
+def _method(spec: JobSpec, hyperparameters: Hyperparameters) -> Method:
+    match spec.method:
+        case DpoSpec(beta=beta):
+            resolved = DpoHyperparameters(**hyperparameters.model_dump(), beta=beta)
+            return MethodOfDpo(dpo=DpoMethod(hyperparameters=resolved))
+        case SupervisedSpec():
+            return MethodOfSupervised(supervised=SupervisedMethod(hyperparameters=hyperparameters))
 
 
 def _precise_state(job: Job) -> PreciseState:

@@ -34,6 +34,15 @@ ROWS = [
     for n in range(12)
 ]
 DATA = "\n".join(json.dumps(row) for row in ROWS).encode()
+PREFERENCE_ROWS = [
+    {
+        "input": {"messages": row["messages"][:1], "tools": [], "parallel_tool_calls": True},
+        "preferred_output": row["messages"][1:],
+        "non_preferred_output": [{"role": "assistant", "content": "No."}],
+    }
+    for row in ROWS
+]
+PREFERENCE_DATA = "\n".join(json.dumps(row) for row in PREFERENCE_ROWS).encode()
 LAYERS = 4
 
 
@@ -60,9 +69,9 @@ class Service:
         """A plain client with the key."""
         return httpx.Client(base_url=self.url, headers={"Authorization": f"Bearer {KEY}", **headers})
 
-    def upload(self) -> str:
+    def upload(self, data: bytes = DATA) -> str:
         """A training file's id."""
-        return self.client.files.create(file=("train.jsonl", DATA), purpose="fine-tune").id
+        return self.client.files.create(file=("train.jsonl", data), purpose="fine-tune").id
 
     def create_job(self, **body: Any) -> str:
         """A new job's id."""

@@ -67,6 +67,7 @@ def test_a_job_is_complete_and_queued(service: Service) -> None:
     assert (job.hyperparameters.n_epochs, job.hyperparameters.batch_size) == (2, 8)
     assert job.hyperparameters.learning_rate_multiplier == 0.5
     assert job.method is not None
+    assert set(job.method.to_dict()) == {"type", "supervised"}
     assert job.method.type == "supervised"
     assert job.metadata == {"team": "a"}
     extra = job.model_extra or {}

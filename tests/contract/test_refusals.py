@@ -1,4 +1,4 @@
-"""Bad input: one error shape, the field by name, nothing half-made."""
+"""Bad input: one error shape, the place by name, nothing half-made."""
 
 from __future__ import annotations
 
@@ -9,136 +9,11 @@ import httpx
 import pytest
 
 from api.routes import files
-from store.files import create_file
-from store.objects import ObjectInfo
-from tests.contract.conftest import DATA, Service
+from tests.contract.conftest import DATA, PREFERENCE_DATA, Service
+from tests.contract.errors import JOBS, check_error
 
-JOBS = "/v1/fine_tuning/jobs"
 GOOD_ROW = DATA.splitlines()[0].decode()
-
-
-def check_error(answer: httpx.Response, status: int, *, code: str, param: str | None) -> str:
-    """Check an answer's shape; returns its message."""
-    assert answer.status_code == status, answer.text
-    assert answer.headers["x-request-id"].startswith("req_")
-    body = answer.json()
-    assert set(body) == {"error"}
-    assert set(body["error"]) == {"message", "type", "param", "code"}
-    assert (body["error"]["code"], body["error"]["param"]) == (code, param)
-    message = body["error"]["message"]
-    assert isinstance(message, str)
-    assert message
-    return message
-
-
-@pytest.mark.parametrize(
-    ("body", "code", "param", "says"),
-    [
-        ({"model": None}, "invalid_value", "model", "valid string"),
-        ({"model": ""}, "invalid_value", "model", "at least 1"),
-        ({"model": "tinny"}, "model_not_found", "model", "did you mean 'tiny'"),
-        ({"model": "../tiny"}, "model_not_found", "model", "tiny"),
-        ({"model": "ft:tiny:isthmus::abc"}, "model_not_found", "model", "base model"),
-        ({"training_file": "file-none"}, "file_not_found", "training_file", "no such file"),
-        ({"training_file": 7}, "invalid_value", "training_file", "string"),
-        ({"validation_file": "file-none"}, "file_not_found", "validation_file", "no such file"),
-        ({"adapter": {"rank": 0}}, "invalid_value", "adapter.rank", "greater than or equal to 1"),
-        ({"adapter": {"rankk": 4}}, "unknown_parameter", "adapter.rankk", "did you mean 'rank'"),
-        ({"adapter": {"alpha": float("inf")}}, "invalid_value", "adapter.alpha", "finite"),
-        ({"adapter": {"target_modules": []}}, "invalid_value", "adapter.target_modules", "at least 1"),
-        ({"adapter": {"target_modules": ["q", 3]}}, "invalid_value", "adapter.target_modules[1]", "string"),
-        ({"ist": {"update_fraction": 0}}, "invalid_value", "ist.update_fraction", "greater than 0"),
-        ({"ist": {"probe_intervall": 5}}, "unknown_parameter", "ist.probe_intervall", "'probe_interval'"),
-        ({"ist": {"warmup_steps": "some"}}, "invalid_value", "ist.warmup_steps", "'auto'"),
-        ({"ist": "on"}, "invalid_value", "ist", "object"),
-        ({"learning_rat": 0.1}, "unknown_parameter", "learning_rat", "did you mean 'learning_rate'"),
-        ({"zzz": 1}, "unknown_parameter", "zzz", "known keys: adapter, "),
-        ({"learning_rate": "fast"}, "invalid_value", "learning_rate", "number"),
-        ({"learning_rate": float("nan")}, "invalid_value", "learning_rate", "finite"),
-        (
-            {"hyperparameters": {"n_epochs": 0}},
-            "invalid_value",
-            "hyperparameters.n_epochs",
-            "'auto', or must be greater than or equal to 1",
-        ),
-        ({"hyperparameters": {"epochs": 1}}, "unknown_parameter", "hyperparameters.epochs", "'n_epochs'"),
-        (
-            {"hyperparameters": {"learning_rate_multiplier": 5000}},
-            "invalid_value",
-            "hyperparameters.learning_rate_multiplier",
-            "at most 1000",
-        ),
-        (
-            {"learning_rate": 0.1, "hyperparameters": {"learning_rate_multiplier": 1}},
-            "invalid_request",
-            "learning_rate",
-            "remove one",
-        ),
-        (
-            {"method": {"type": "supervised", "supervised": {"hyperparameters": {"batch_size": 999}}}},
-            "invalid_value",
-            "method.supervised.hyperparameters.batch_size",
-            "256",
-        ),
-        (
-            {"method": {"type": "supervised", "supervised": {"hyperparameters": {}}}, "hyperparameters": {}},
-            "invalid_request",
-            "hyperparameters",
-            "twice",
-        ),
-        ({"method": {"type": "dpo"}}, "unsupported_method", "method.type", "supported: supervised"),
-        ({"method": {"type": "magic"}}, "invalid_value", "method.type", "'supervised', 'dpo'"),
-        ({"method": {"type": "supervised", "dpo": {}}}, "invalid_request", "method.dpo", "remove"),
-        (
-            {"micro_batch_size": 3, "hyperparameters": {"batch_size": 8}},
-            "invalid_value",
-            "micro_batch_size",
-            "micro_batch_size 3 must divide batch_size 8",
-        ),
-        ({"seed": -1}, "invalid_value", "seed", "greater than or equal to 0"),
-        ({"seed": 2**31}, "invalid_value", "seed", "2147483647"),
-        ({"seed": 10**400}, "invalid_value", "seed", "2147483647"),
-        ({"suffix": "x" * 65}, "invalid_value", "suffix", "64"),
-        ({"suffix": "a b/c"}, "invalid_value", "suffix", "pattern"),
-        ({"metadata": {str(n): "v" for n in range(17)}}, "invalid_value", "metadata", "16"),
-        ({"metadata": {"k" * 65: "v"}}, "invalid_value", "metadata." + "k" * 65, "64"),
-        ({"metadata": {"k": "v" * 513}}, "invalid_value", "metadata.k", "512"),
-        ({"metadata": {"k": 1}}, "invalid_value", "metadata.k", "string"),
-        ({"metadata": {"k": "a\0b"}}, "invalid_value", None, "NUL"),
-        ({"metadata": {"k": "\ud800"}}, "invalid_value", "metadata.k", "unicode"),
-        ({"integrations": [{"type": "wandb"}]}, "unsupported_integration", "integrations", "none are"),
-    ],
-)  # fmt: skip
-def test_a_bad_job_is_refused_by_field(
-    service: Service, body: dict[str, Any], code: str, param: str | None, says: str
-) -> None:
-    whole = {"model": "tiny", "training_file": service.upload(), **body}
-    before = service.contents()
-    with service.http() as http:
-        answer = http.post(JOBS, content=json.dumps(whole), headers={"Content-Type": "application/json"})
-    assert says in check_error(answer, 400, code=code, param=param)
-    assert service.contents() == before
-
-
-@pytest.mark.parametrize(
-    ("content", "content_type", "status", "code", "param"),
-    [
-        (b"", "application/json", 400, "missing_body", None),
-        (b"{", "application/json", 400, "invalid_json", None),
-        (b"[]", "application/json", 400, "invalid_value", None),
-        (b'{"model": "\xff"}', "application/json", 400, "invalid_request", None),
-        (b"[" * 100_000, "application/json", 400, "invalid_request", None),
-        (b"{}", "application/json", 400, "missing_parameter", "model"),
-        (b"model=tiny", "application/x-www-form-urlencoded", 415, "unsupported_media_type", None),
-        (b" " * (1024 * 1024 + 1), "application/json", 413, "too_large", None),
-    ],
-)
-def test_a_bad_body_is_refused(
-    service: Service, content: bytes, content_type: str, status: int, code: str, param: str | None
-) -> None:
-    with service.http() as http:
-        answer = http.post(JOBS, content=content, headers={"Content-Type": content_type})
-    check_error(answer, status, code=code, param=param)
+PREFERENCE_ROW = PREFERENCE_DATA.splitlines()[0].decode()
 
 
 @pytest.mark.parametrize(
@@ -150,6 +25,19 @@ def test_a_bad_body_is_refused(
         (
             f'{GOOD_ROW}\n{{"messages": [{{"role": "bot", "content": 3}}]}}\n\n{GOOD_ROW}',
             ["3 problems", "line 2, messages[0].role: is 'bot'", "line 2, messages[0].content", "line 3: "],
+        ),
+        (
+            f"{GOOD_ROW}\n{PREFERENCE_ROW}",
+            ["line 2: is a preference row, but a chat row is needed", '"messages"'],
+        ),
+        (
+            f"{PREFERENCE_ROW}\n{GOOD_ROW}",
+            ["line 2: is a chat row, but a preference row is needed", '"input"'],
+        ),
+        ('{"prompt": "hi"}', ["line 1: is neither a chat row", '"messages"', '"preferred_output"']),
+        (
+            json.dumps({**json.loads(PREFERENCE_ROW), "preferred_output": []}),
+            ["line 1, preferred_output: is an empty list; it must be a list with exactly one"],
         ),
         ("\n".join(["x"] * 50), ["50 problems", "line 1:", "line 20:", "... and 30 more"]),
     ],
@@ -247,20 +135,6 @@ def test_every_refusal_has_the_shape(
 ) -> None:
     with service.http() as http:
         check_error(http.request(method, path), status, code=code, param=param)
-
-
-def test_a_result_file_trains_no_job(service: Service) -> None:
-    with service.database.session() as session:
-        create_file(
-            session,
-            file_id="file-result",
-            filename="steps.csv",
-            purpose="fine-tune-results",
-            stored=ObjectInfo("files/file-result", 1, "0"),
-        )
-    with service.http() as http:
-        answer = http.post(JOBS, json={"model": "tiny", "training_file": "file-result"})
-    check_error(answer, 400, code="invalid_purpose", param="training_file")
 
 
 def test_our_own_failure_tells_no_secret_and_leaves_nothing(

@@ -6,7 +6,7 @@ import pytest
 
 from store.jobs import unsent_jobs
 from tests.contract.conftest import LAYERS, Service, serving, write_build
-from tests.contract.test_refusals import JOBS, check_error
+from tests.contract.errors import JOBS, check_error
 from tests.contract.worker import Run
 
 

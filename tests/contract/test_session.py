@@ -11,7 +11,7 @@ import pytest
 
 from api.auth import COOKIE_SECONDS, KeyRing
 from tests.contract.conftest import KEY, Service
-from tests.contract.test_refusals import JOBS, check_error
+from tests.contract.errors import JOBS, check_error
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import pytest
 
 from api.errors import ApiError
 from api.job_request import JobRequest, resolve
-from ist_core.spec import IstSpec, JobSpec
+from ist_core.spec import BottleneckSpec, DpoSpec, IstSpec, JobSpec, MethodSpec, SupervisedSpec
 
 
 def spec(rows: int = 100, **body: Any) -> JobSpec:
@@ -24,7 +24,8 @@ def test_what_is_left_out_takes_the_specs_defaults() -> None:
 def test_every_field_of_the_spec_can_be_asked_for() -> None:
     in_openai_form = {"n_epochs", "batch_size"}
     assert set(JobSpec.model_fields) - set(JobRequest.model_fields) == in_openai_form
-    for name in set(JobSpec.model_fields) & set(JobRequest.model_fields) - {"seed", "learning_rate"}:
+    resolved = {"seed", "learning_rate", "method"}
+    for name in set(JobSpec.model_fields) & set(JobRequest.model_fields) - resolved:
         assert JobRequest.model_fields[name].default == JobSpec.model_fields[name].default, name
 
 
@@ -52,15 +53,38 @@ def test_ist_is_on_unless_null() -> None:
     assert spec(ist=None).ist is None
 
 
-@pytest.mark.parametrize("method", [None, {"type": "supervised"}])
-def test_hyperparameters_are_read_in_both_places(method: dict[str, Any] | None) -> None:
+@pytest.mark.parametrize("method", [None, "supervised", "dpo"])
+def test_hyperparameters_are_read_in_every_place(method: str | None) -> None:
     hyperparameters = {"n_epochs": 4, "batch_size": 2, "learning_rate_multiplier": 3}
     if method is None:
         made = spec(hyperparameters=hyperparameters)
     else:
-        made = spec(method={**method, "supervised": {"hyperparameters": hyperparameters}})
+        made = spec(method={"type": method, method: {"hyperparameters": hyperparameters}})
     assert (made.n_epochs, made.batch_size) == (4, 2)
     assert made.learning_rate == pytest.approx(0.003)
+
+
+@pytest.mark.parametrize(
+    ("method", "made"),
+    [
+        (None, SupervisedSpec()),
+        ({"type": "supervised"}, SupervisedSpec()),
+        ({"type": "dpo"}, DpoSpec(type="dpo", beta=0.1)),
+        ({"type": "dpo", "dpo": {}}, DpoSpec(type="dpo", beta=0.1)),
+        ({"type": "dpo", "dpo": {"hyperparameters": {"beta": "auto"}}}, DpoSpec(type="dpo", beta=0.1)),
+        ({"type": "dpo", "dpo": {"hyperparameters": {"beta": 2}}}, DpoSpec(type="dpo", beta=2.0)),
+    ],
+)
+def test_a_method_is_resolved(method: dict[str, Any] | None, made: MethodSpec) -> None:
+    resolved = spec(method=method)
+    assert resolved.method == made
+    assert resolved.learning_rate == JobSpec.model_fields["learning_rate"].default
+
+
+def test_a_bottleneck_adapter_can_be_asked_for() -> None:
+    assert spec(adapter={"type": "bottleneck", "size": 8}).adapter == BottleneckSpec(
+        type="bottleneck", size=8
+    )
 
 
 def test_a_learning_rate_over_one_is_refused() -> None:
