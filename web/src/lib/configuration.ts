@@ -17,6 +17,7 @@ type Values = Record<string, unknown>;
 
 /** Parts of the spec with a block of their own; null stands for a part that is switched off. */
 const PARTS = [
+  { key: "method", title: "Method", off: "supervised" },
   { key: "adapter", title: "Adapter", off: "none" },
   { key: "ist", title: "Importance-aware sparse tuning", off: "off: every layer in every step" },
 ] as const;

@@ -351,6 +351,116 @@ export interface components {
             sha256: string;
         };
         /**
+         * BottleneckSpec
+         * @description Series (Houlsby et al., 2019) or parallel (He et al., 2022) bottlenecks on every decoder layer.
+         */
+        BottleneckSpec: {
+            /**
+             * Dropout
+             * @default 0
+             */
+            dropout: number;
+            /**
+             * Non Linearity
+             * @default relu
+             * @enum {string}
+             */
+            non_linearity: "relu" | "gelu" | "silu" | "tanh";
+            /**
+             * Scaling
+             * @default 1
+             */
+            scaling: number;
+            /**
+             * Size
+             * @default 64
+             */
+            size: number;
+            /** Target Modules */
+            target_modules?: string[] | null;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "bottleneck";
+            /**
+             * Variant
+             * @default parallel
+             * @enum {string}
+             */
+            variant: "series" | "parallel";
+        };
+        /**
+         * DpoHyperparameterRequest
+         * @description OpenAI's hyperparameters of preference training.
+         */
+        DpoHyperparameterRequest: {
+            /**
+             * Batch Size
+             * @default auto
+             */
+            batch_size: "auto" | number;
+            /**
+             * Beta
+             * @default auto
+             */
+            beta: "auto" | number;
+            /**
+             * Learning Rate Multiplier
+             * @default auto
+             */
+            learning_rate_multiplier: "auto" | number;
+            /**
+             * N Epochs
+             * @default auto
+             */
+            n_epochs: "auto" | number;
+        };
+        /**
+         * DpoHyperparameters
+         * @description The resolved hyperparameters of preference training.
+         */
+        DpoHyperparameters: {
+            /** Batch Size */
+            batch_size: number;
+            /** Beta */
+            beta: number;
+            /** Learning Rate Multiplier */
+            learning_rate_multiplier: number;
+            /** N Epochs */
+            n_epochs: number;
+        };
+        /**
+         * DpoMethod
+         * @description What preference training runs with.
+         */
+        DpoMethod: {
+            hyperparameters: components["schemas"]["DpoHyperparameters"];
+        };
+        /**
+         * DpoRequest
+         * @description Settings of preference training.
+         */
+        DpoRequest: {
+            hyperparameters?: components["schemas"]["DpoHyperparameterRequest"] | null;
+        };
+        /**
+         * DpoSpec
+         * @description Learns to prefer one answer to another (Rafailov et al., 2023, arXiv 2305.18290).
+         */
+        DpoSpec: {
+            /**
+             * Beta
+             * @default 0.1
+             */
+            beta: number;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "dpo";
+        };
+        /**
          * EndFrame
          * @description The job has ended and all was sent; close code 1000 follows.
          */
@@ -442,7 +552,7 @@ export interface components {
         };
         /**
          * FileObject
-         * @description An uploaded or produced file; `sha256` and `rows` are ours.
+         * @description An uploaded or produced file; `sha256`, `rows` and `format` are ours.
          */
         FileObject: {
             /** Bytes */
@@ -453,6 +563,8 @@ export interface components {
             expires_at: null;
             /** Filename */
             filename: string;
+            /** Format */
+            format: ("chat" | "preference") | null;
             /** Id */
             id: string;
             /**
@@ -559,9 +671,9 @@ export interface components {
          * IstSpec
          * @description Importance-aware Sparse Tuning (Yao et al., 2024, arXiv 2410.11772); symbols as in the paper.
          *
-         *     `mode="paper"` scores with exp(-loss) from the first step on, as the reference code does.
-         *     `mode="standard"` first updates all layers for `warmup_steps`, standardises log-loss rewards, and keeps
-         *     every layer's chance of an update above `floor`.
+         *     `mode="paper"` draws and scores as the paper does, from the first step on: rewards from exp(-loss), no
+         *     floor, no warm-up. `mode="standard"` first updates all layers for `warmup_steps`, standardises log-loss
+         *     rewards, and keeps every layer's chance of an update above `floor`.
          */
         IstSpec: {
             /**
@@ -575,6 +687,11 @@ export interface components {
              */
             floor: number;
             /**
+             * Hold
+             * @default auto
+             */
+            hold: number | "auto";
+            /**
              * Mode
              * @default standard
              * @enum {string}
@@ -585,7 +702,13 @@ export interface components {
              * @default keep
              * @enum {string}
              */
-            optimizer_state: "keep" | "drop";
+            optimizer_state: "keep" | "reset" | "offload";
+            /**
+             * Policy
+             * @default importance
+             * @enum {string}
+             */
+            policy: "importance" | "random" | "static" | "lisa" | "contiguous" | "depth";
             /**
              * Probe Batch Size
              * @default 16
@@ -597,10 +720,28 @@ export interface components {
              */
             probe_interval: number;
             /**
+             * Reading
+             * @default multinomial
+             * @enum {string}
+             */
+            reading: "multinomial" | "uniform";
+            /**
+             * Runs
+             * @default 1
+             * @enum {integer}
+             */
+            runs: 1 | 2;
+            /**
              * Score Rate
              * @default 10
              */
             score_rate: number;
+            /**
+             * Scorer
+             * @default suppression
+             * @enum {string}
+             */
+            scorer: "suppression" | "gate" | "combined";
             /**
              * Suppress Fraction
              * @default 0.5
@@ -675,7 +816,8 @@ export interface components {
             metadata: {
                 [key: string]: string;
             };
-            method: components["schemas"]["Method"];
+            /** Method */
+            method: components["schemas"]["MethodOfSupervised"] | components["schemas"]["MethodOfDpo"];
             /** Model */
             model: string;
             /**
@@ -729,13 +871,16 @@ export interface components {
          */
         JobRequest: {
             /**
+             * Adapter
              * @default {
+             *       "dora": false,
              *       "dropout": 0,
              *       "rank": 16,
+             *       "rslora": false,
              *       "type": "lora"
              *     }
              */
-            adapter: components["schemas"]["LoraSpec"];
+            adapter: components["schemas"]["LoraSpec"] | components["schemas"]["BottleneckSpec"];
             hyperparameters?: components["schemas"]["HyperparameterRequest"] | null;
             /** Integrations */
             integrations?: {
@@ -745,11 +890,16 @@ export interface components {
              * @default {
              *       "candidates": 3,
              *       "floor": 0.1,
+             *       "hold": "auto",
              *       "mode": "standard",
              *       "optimizer_state": "keep",
+             *       "policy": "importance",
              *       "probe_batch_size": 16,
              *       "probe_interval": 10,
+             *       "reading": "multinomial",
+             *       "runs": 1,
              *       "score_rate": 10,
+             *       "scorer": "suppression",
              *       "suppress_fraction": 0.5,
              *       "suppression": 0.25,
              *       "update_fraction": 0.25,
@@ -820,13 +970,16 @@ export interface components {
          */
         JobSpec: {
             /**
+             * Adapter
              * @default {
+             *       "dora": false,
              *       "dropout": 0,
              *       "rank": 16,
+             *       "rslora": false,
              *       "type": "lora"
              *     }
              */
-            adapter: components["schemas"]["LoraSpec"];
+            adapter: components["schemas"]["LoraSpec"] | components["schemas"]["BottleneckSpec"];
             /**
              * Batch Size
              * @default 8
@@ -836,11 +989,16 @@ export interface components {
              * @default {
              *       "candidates": 3,
              *       "floor": 0.1,
+             *       "hold": "auto",
              *       "mode": "standard",
              *       "optimizer_state": "keep",
+             *       "policy": "importance",
              *       "probe_batch_size": 16,
              *       "probe_interval": 10,
+             *       "reading": "multinomial",
+             *       "runs": 1,
              *       "score_rate": 10,
+             *       "scorer": "suppression",
              *       "suppress_fraction": 0.5,
              *       "suppression": 0.25,
              *       "update_fraction": 0.25,
@@ -865,6 +1023,13 @@ export interface components {
             max_length: number;
             /** Max Steps */
             max_steps?: number | null;
+            /**
+             * Method
+             * @default {
+             *       "type": "supervised"
+             *     }
+             */
+            method: components["schemas"]["SupervisedSpec"] | components["schemas"]["DpoSpec"];
             /** Micro Batch Size */
             micro_batch_size?: number | null;
             /** Model */
@@ -958,6 +1123,11 @@ export interface components {
             /** Alpha */
             alpha?: number | null;
             /**
+             * Dora
+             * @default false
+             */
+            dora: boolean;
+            /**
              * Dropout
              * @default 0
              */
@@ -967,37 +1137,49 @@ export interface components {
              * @default 16
              */
             rank: number;
+            /**
+             * Rslora
+             * @default false
+             */
+            rslora: boolean;
             /** Target Modules */
             target_modules?: string[] | null;
             /**
-             * Type
-             * @default lora
-             * @constant
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
              */
             type: "lora";
         };
         /**
-         * Method
-         * @description How the job trains.
+         * MethodOfDpo
+         * @description The job learns to prefer one answer to another.
          */
-        Method: {
+        MethodOfDpo: {
+            dpo: components["schemas"]["DpoMethod"];
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "dpo";
+        };
+        /**
+         * MethodOfSupervised
+         * @description The job learns the assistant's turns of conversations.
+         */
+        MethodOfSupervised: {
             supervised: components["schemas"]["SupervisedMethod"];
             /**
-             * Type
-             * @default supervised
-             * @constant
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
              */
             type: "supervised";
         };
         /**
          * MethodRequest
-         * @description How to train: `supervised` is what there is so far.
+         * @description How to train: `supervised` on chat rows, `dpo` on preference rows; `reinforcement` is not there yet.
          */
         MethodRequest: {
-            /** Dpo */
-            dpo?: {
-                [key: string]: components["schemas"]["JsonValue"];
-            } | null;
+            dpo?: components["schemas"]["DpoRequest"] | null;
             /** Reinforcement */
             reinforcement?: {
                 [key: string]: components["schemas"]["JsonValue"];
@@ -1119,7 +1301,7 @@ export interface components {
         StreamFrame: components["schemas"]["JobFrame"] | components["schemas"]["EventFrame"] | components["schemas"]["StepFrame"] | components["schemas"]["EndFrame"] | components["schemas"]["ErrorFrame"];
         /**
          * SupervisedMethod
-         * @description What the method runs with.
+         * @description What supervised training runs with.
          */
         SupervisedMethod: {
             hyperparameters: components["schemas"]["Hyperparameters"];
@@ -1130,6 +1312,17 @@ export interface components {
          */
         SupervisedRequest: {
             hyperparameters?: components["schemas"]["HyperparameterRequest"] | null;
+        };
+        /**
+         * SupervisedSpec
+         * @description Learns the assistant's turns of conversations.
+         */
+        SupervisedSpec: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "supervised";
         };
     };
     responses: never;
@@ -1449,7 +1642,7 @@ export interface operations {
                 "multipart/form-data": {
                     /**
                      * Format: binary
-                     * @description JSON Lines of `{"messages": [{"role", "content"}, ..]}`
+                     * @description JSON Lines, all rows of one format: chat: `{"messages": [{"role": "user", "content": ".."}, {"role": "assistant", "content": ".."}]}`, or preference: `{"input": {"messages": [{"role": "user", "content": ".."}]}, "preferred_output": [{"role": "assistant", "content": ".."}], "non_preferred_output": [{"role": "assistant", "content": ".."}]}`
                      */
                     file: string;
                     /** @enum {string} */

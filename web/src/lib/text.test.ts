@@ -42,10 +42,24 @@ test("addresses", () => {
 });
 
 test("the configuration is grouped, with the request's own names", () => {
-  const spec = { model: "m", learning_rate: 0.001, adapter: { rank: 16, alpha: null }, ist: null };
+  const spec = {
+    model: "m",
+    method: { type: "dpo", beta: 0.1 },
+    learning_rate: 0.001,
+    adapter: { type: "lora", rank: 16, alpha: null },
+    ist: null,
+  };
   expect(configuration({ spec } as unknown as Job)).toEqual([
     { title: "Training", rows: [{ name: "model", value: "m" }, { name: "learning_rate", value: "0.001" }] },
-    { title: "Adapter", rows: [{ name: "rank", value: "16" }, { name: "alpha", value: "not set" }] },
+    { title: "Method", rows: [{ name: "type", value: "dpo" }, { name: "beta", value: "0.1" }] },
+    {
+      title: "Adapter",
+      rows: [
+        { name: "type", value: "lora" },
+        { name: "rank", value: "16" },
+        { name: "alpha", value: "not set" },
+      ],
+    },
     { title: "Importance-aware sparse tuning", rows: [{ name: "ist", value: "off: every layer in every step" }] },
   ]);
 });
