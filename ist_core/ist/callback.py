@@ -45,8 +45,8 @@ def attach(ist: IST, trainer: Trainer, *, probe_rows: int) -> None:
     """
     if trainer.model is not ist.model:
         raise IstError(
-            "the trainer trains another model than the one IST was made with: call get_peft_model yourself, "
-            "give its result to both, and leave the trainer's peft_config out",
+            "the trainer trains another model than the one IST was made with (with peft_config it makes its "
+            "own); make IST from the trainer's: IST(trainer.model).attach(trainer)",
             param="model",
         )
     if is_distributed() and trainer.args.ddp_find_unused_parameters is False:

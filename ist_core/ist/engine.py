@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from ist_core.errors import IstError
 from ist_core.ist.distributed import check_same_seed
-from ist_core.ist.freezing import LayerFreezer
+from ist_core.ist.freezing import LayerFreezer, release_holder
 from ist_core.ist.layers import adapter_layers, decoder_layers
 from ist_core.ist.optimizer_state import OptimizerState
 from ist_core.ist.policies import make_policy
@@ -81,6 +81,7 @@ class IST:
     ) -> None:
         self.model = model
         self.spec = spec or IstSpec()
+        release_holder(model)
         self.layers = adapter_layers(model)
         self.depth = len(decoder_layers(model)[1])
         """Decoder layers of the model, with or without adapters."""

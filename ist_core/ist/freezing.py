@@ -11,11 +11,21 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
 from ist_core.ist.layers import AdapterLayer
+
+_HOLDERS: WeakKeyDictionary[nn.Module, LayerFreezer] = WeakKeyDictionary()
+"""Who holds a model's flags: a second IST on it must not take frozen layers for ones without adapters."""
+
+
+def release_holder(model: nn.Module) -> None:
+    """Let an earlier IST, which was never told that training is over, let go of `model`."""
+    if (holder := _HOLDERS.get(model)) is not None:
+        holder.release()
 
 
 class LayerFreezer:
@@ -32,6 +42,7 @@ class LayerFreezer:
         """Make the layers at these positions trainable, freeze the others, and keep it so."""
         self._active = frozenset(active)
         if not self._handles:
+            _HOLDERS[self._model] = self
             self._handles = [
                 self._model.register_forward_pre_hook(self._on_forward),
                 self._model.register_forward_hook(self._on_output),
@@ -48,6 +59,7 @@ class LayerFreezer:
         for handle in self._handles:
             handle.remove()
         self._handles = []
+        _HOLDERS.pop(self._model, None)
         self._active = frozenset(range(len(self._layers)))
         self._apply()
 

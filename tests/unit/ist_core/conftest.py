@@ -8,7 +8,7 @@ import pytest
 import torch
 from peft import PeftModel
 
-from ist_core.adapters import add_lora
+from ist_core.adapters import add_adapters
 from ist_core.catalog import ModelSource
 from ist_core.ist import adapter_layers
 from ist_core.models import BaseModel, load_base_model
@@ -28,7 +28,7 @@ def tiny_base(tiny_folder: Path, tmp_path: Path) -> BaseModel:
 @pytest.fixture
 def tiny_lora(tiny_base: BaseModel) -> PeftModel:
     """The tiny Llama with LoRA of rank 4 whose response is not zero."""
-    model = add_lora(tiny_base.model, LoraSpec(rank=4), seed=0)
+    model = add_adapters(tiny_base.model, LoraSpec(rank=4), seed=0)
     generator = torch.Generator().manual_seed(1)
     with torch.no_grad():
         for layer in adapter_layers(model):

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from peft import PeftModel
+from peft import LoraConfig, PeftModel, PrefixTuningConfig, VBLoRAConfig, get_peft_model
 from torch import nn
 from transformers import (
     GPT2Config,
@@ -15,6 +15,10 @@ from transformers import (
 
 from ist_core.errors import AdapterError
 from ist_core.ist import adapter_layers, decoder_layers
+from ist_core.models import BaseModel
+
+# peft 0.21 asks for an attribute that transformers 5.23 has renamed.
+pytestmark = pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning")
 
 
 def test_each_layer_has_its_own_adapters(tiny_lora: PeftModel) -> None:
@@ -54,5 +58,29 @@ def test_an_encoder_decoder_is_refused() -> None:
 def test_a_model_without_layers_or_adapters_is_refused(tiny_lora: PeftModel) -> None:
     with pytest.raises(AdapterError, match="no list of layers"):
         decoder_layers(nn.Linear(2, 2))
-    with pytest.raises(AdapterError, match="layer 0 has no trainable adapter"):
+    with pytest.raises(AdapterError, match="call peft's get_peft_model on it first"):
         adapter_layers(tiny_lora.unload())
+
+
+def test_layers_without_adapters_are_left_out_and_keep_their_numbers(tiny_base: BaseModel) -> None:
+    model = get_peft_model(tiny_base.model, LoraConfig(target_modules=["q_proj"], layers_to_transform=[1, 3]))
+    assert [layer.index for layer in adapter_layers(model)] == [1, 3]
+
+
+@pytest.mark.filterwarnings("ignore:Model has `tie_word_embeddings=True`:UserWarning")
+def test_adapters_on_no_layer_are_refused(tiny_base: BaseModel) -> None:
+    model = get_peft_model(tiny_base.model, LoraConfig(target_modules=["lm_head"]))
+    with pytest.raises(AdapterError, match=r"no adapter on a layer of .*layers is trainable"):
+        adapter_layers(model)
+
+
+def test_a_prompt_is_no_layer(tiny_base: BaseModel) -> None:
+    model = get_peft_model(tiny_base.model, PrefixTuningConfig(num_virtual_tokens=2, task_type="CAUSAL_LM"))
+    with pytest.raises(AdapterError, match="PREFIX_TUNING learns a prompt for the whole model"):
+        adapter_layers(model)
+
+
+def test_weights_that_layers_share_are_refused(tiny_base: BaseModel) -> None:
+    config = VBLoRAConfig(target_modules=["q_proj"], num_vectors=4, vector_length=8, topk=1)
+    with pytest.raises(AdapterError, match="vblora_vector_bank"):
+        adapter_layers(get_peft_model(tiny_base.model, config))

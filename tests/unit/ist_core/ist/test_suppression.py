@@ -10,7 +10,6 @@ from torch import nn
 
 from ist_core.errors import AdapterError
 from ist_core.ist import adapter_layers
-from ist_core.ist.layers import AdapterLayer
 from ist_core.ist.suppression import suppressed
 
 BETA = 0.25
@@ -60,7 +59,7 @@ def test_everything_is_restored_after_an_exception(tiny_lora: PeftModel) -> None
     assert _scalings(tiny_lora) == before
 
 
-def test_each_adapter_keeps_its_own_scaling() -> None:
+def test_only_the_trained_adapter_is_suppressed() -> None:
     inner = nn.ModuleDict({"layers": nn.ModuleList(nn.ModuleDict({"a": nn.Linear(4, 4)}) for _ in range(2))})
     model = get_peft_model(inner, LoraConfig(r=2, lora_alpha=6, target_modules=["a"]))
     model.add_adapter("other", LoraConfig(r=1, lora_alpha=7, target_modules=["a"]))
@@ -68,15 +67,52 @@ def test_each_adapter_keeps_its_own_scaling() -> None:
     modules = [module for layer in layers for module in layer.modules if isinstance(module, Linear)]
     assert len(modules) == 2
     with suppressed(layers, 0.5):
-        assert all(module.scaling == {"default": 1.5, "other": 3.5} for module in modules)
+        assert all(module.scaling == {"default": 1.5, "other": 7.0} for module in modules)
     assert all(module.scaling == {"default": 3.0, "other": 7.0} for module in modules)
 
 
-def test_dora_is_refused_before_anything_changes() -> None:
+@pytest.mark.parametrize("beta", [0.0, 0.25, 1.0])
+def test_dora_is_suppressed_by_its_response(beta: float) -> None:
+    """Its magnitude is not linear in `scaling`, so the module is asked without its adapter too."""
     inner = nn.ModuleDict({"layers": nn.ModuleList(nn.ModuleDict({"a": nn.Linear(4, 4)}) for _ in range(2))})
-    model = get_peft_model(inner, LoraConfig(r=2, target_modules=["a"], use_dora=True))
-    layers: tuple[AdapterLayer, ...] = adapter_layers(model)
-    before = _scalings(model)
-    with pytest.raises(AdapterError, match="plain LoRA only"), suppressed(layers, 0.5):
+    model = get_peft_model(
+        inner, LoraConfig(r=2, target_modules=["a"], use_dora=True, init_lora_weights=False)
+    )
+    layer = adapter_layers(model)[0]
+    (module,) = layer.modules
+    assert isinstance(module, Linear)
+    x = torch.randn(3, 4, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        base, adapted = module.base_layer(x), module(x)
+        with suppressed([layer], beta):
+            inside = module(x)
+        assert torch.equal(inside, base + beta * (adapted - base))
+        assert torch.equal(module(x), adapted)
+    assert not torch.allclose(base, adapted)
+
+
+def test_another_adapter_is_not_touched_while_it_is_active() -> None:
+    """DPO asks a frozen reference adapter in between."""
+    inner = nn.ModuleDict({"layers": nn.ModuleList(nn.ModuleDict({"a": nn.Linear(4, 4)}) for _ in range(2))})
+    config = LoraConfig(r=2, target_modules=["a"], use_dora=True, init_lora_weights=False)
+    model = get_peft_model(inner, config)
+    model.add_adapter("ref", config)
+    layer = adapter_layers(model)[0]
+    (module,) = layer.modules
+    assert isinstance(module, Linear)
+    x = torch.ones(1, 4)
+    with torch.no_grad():
+        module.set_adapter("ref")
+        reference = module(x)
+        with suppressed([layer], 0.25):
+            assert torch.equal(module(x), reference)
+            module.set_adapter("default")
+            inside = module(x)
+        assert not torch.allclose(inside, module(x))
+
+
+def test_merged_adapters_are_refused(tiny_lora: PeftModel) -> None:
+    layers = adapter_layers(tiny_lora)
+    tiny_lora.merge_adapter()
+    with pytest.raises(AdapterError, match="merged into the base weights"), suppressed(layers, 0.5):
         pass
-    assert _scalings(model) == before
