@@ -24,7 +24,6 @@ from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState,
 from transformers.trainer_callback import ExportableState
 
 from ist_core.errors import IstError
-from ist_core.ist.checkpointing import keep_truncation
 from ist_core.ist.distributed import is_distributed
 from ist_core.ist.probe import BatchProbe
 
@@ -76,7 +75,6 @@ class IstCallback(TrainerCallback, ExportableState):
         if isinstance(optimizer, AcceleratedOptimizer):
             optimizer = optimizer.optimizer
         self._ist.begin(probe=probe, total_steps=state.max_steps, optimizer=optimizer)
-        keep_truncation(self._ist.model)
         if state.global_step > 0:
             self._ist.load_state_dict(_stored(state))
 

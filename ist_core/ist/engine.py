@@ -21,6 +21,7 @@ from ist_core.ist.probe import BatchProbe, Probe, evaluating
 from ist_core.ist.record import IstRecord
 from ist_core.ist.sampler import LayerSampler
 from ist_core.ist.scorers import ProbeReport, make_scorer
+from ist_core.ist.truncation import Truncation
 from ist_core.spec import IstSpec
 
 _SAMPLER_BYTES = 5056
@@ -94,6 +95,7 @@ class IST:
         self._policy = make_policy(self.spec, layers=len(self.layers), count=self.update_count)
         self._scorer = make_scorer(self.spec, self.layers)
         self._freezer = LayerFreezer(self.layers, model)
+        self._truncation = Truncation(model)
         self._seed = seed
         self._sampler = LayerSampler(seed)
         self._scores = torch.zeros(len(self.layers), dtype=torch.float64)
@@ -170,6 +172,7 @@ class IST:
             )
         _ = self.warmup_steps
         check_same_seed(self._seed)
+        self._truncation.hold()
         self._begun = True
 
     @contextmanager
@@ -201,8 +204,10 @@ class IST:
         self._step += 1
 
     def release(self) -> None:
-        """Make every adapter trainable again: training with IST is over."""
+        """Make every adapter trainable again and let go of the model: training with IST is over."""
         self._freezer.release()
+        self._truncation.release()
+        self._begun = False
 
     def attach(self, trainer: Any, *, probe_rows: int = 64) -> None:
         """Add IST to a transformers or TRL trainer; see `ist_core.ist.callback.attach`."""
