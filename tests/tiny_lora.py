@@ -26,14 +26,14 @@ def tiny_llama(*, layers: int = 4) -> LlamaForCausalLM:
         return LlamaForCausalLM(config)
 
 
-def tiny_lora_model(*, layers: int = 4, rank: int = 2, dropout: float = 0.0) -> PeftModel:
+def tiny_lora_model(*, layers: int = 4, rank: int = 2, dropout: float = 0.0, dora: bool = False) -> PeftModel:
     """Return `tiny_llama` with LoRA on every linear module of its layers, the same one each time."""
     with torch.random.fork_rng(), warnings.catch_warnings():
         # peft 0.21 asks for an attribute that transformers 5.23 has renamed.
         warnings.filterwarnings("ignore", "`is_gradient_checkpointing` is deprecated", FutureWarning)
         torch.manual_seed(0)
         config = LoraConfig(
-            r=rank, lora_alpha=6, lora_dropout=dropout, target_modules="all-linear", task_type="CAUSAL_LM"
+            r=rank, lora_alpha=6, lora_dropout=dropout, use_dora=dora, target_modules="all-linear"
         )
         model = get_peft_model(tiny_llama(layers=layers), config)
     assert isinstance(model, PeftModel)
