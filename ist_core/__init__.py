@@ -8,7 +8,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from ist_core.errors import EngineError
-from ist_core.records import Message, Started, StepRecord, TrainResult
+from ist_core.records import Checkpointed, Message, Started, StepRecord, TrainResult
 from ist_core.spec import IstSpec, JobSpec, LoraSpec
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 __all__ = [
     "IST",
+    "Checkpointed",
     "EngineError",
     "IstSpec",
     "JobSpec",

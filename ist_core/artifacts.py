@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import json
 import platform
+import shutil
+from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
 from types import TracebackType
@@ -14,12 +16,14 @@ from peft import PeftModel
 from transformers import PreTrainedTokenizerBase
 
 from ist_core.records import JsonValue, StepRecord
+from ist_core.storage import storing
 
 ADAPTER_DIR = "adapter"
 REPORT = "report.json"
 STEPS_CSV = "steps.csv"
 
 _PACKAGES = ("torch", "transformers", "peft", "tokenizers", "safetensors")
+_RESUME = "resume from the last checkpoint"
 _COLUMNS = (
     "learning_rate",
     "grad_norm",
@@ -38,34 +42,54 @@ _COLUMNS = (
 
 
 class StepTable:
-    """Writes `steps.csv` line by line while the run goes on; an unfinished table is removed."""
+    """Writes `steps.csv` line by line while the run goes on; an unfinished table is removed.
 
-    def __init__(self, folder: Path) -> None:
+    Args:
+        earlier: the table of the steps before, which this one goes on from.
+    """
+
+    def __init__(self, folder: Path, *, earlier: Path | None = None) -> None:
         self._path = folder / STEPS_CSV
+        self._earlier = earlier
         self._finished = False
 
     def __enter__(self) -> Self:
-        """Open the file and write its header."""
-        self._file = self._path.open("w", newline="", encoding="utf-8")
+        """Open the file and write its header, or what is known of the steps before."""
+        with storing("the table of steps"):
+            if self._earlier is not None:
+                shutil.copyfile(self._earlier, self._path)
+            self._file = self._path.open("a" if self._earlier else "w", newline="", encoding="utf-8")
         self._writer = csv.writer(self._file)
-        self._writer.writerow(["step", "train_loss", *_COLUMNS])
+        if self._earlier is None:
+            self._writer.writerow(["step", "train_loss", *_COLUMNS])
         return self
 
     def write(self, record: StepRecord) -> None:
         """Add one step."""
         values = [record.metrics[column] for column in _COLUMNS]
-        self._writer.writerow([record.step, record.metrics["loss"], *values])
+        with storing("the table of steps", then=_RESUME):
+            self._writer.writerow([record.step, record.metrics["loss"], *values])
+
+    def copy_to(self, folder: Path) -> None:
+        """Put a copy of what is written so far into `folder`."""
+        self._file.flush()
+        shutil.copyfile(self._path, folder / STEPS_CSV)
 
     def finish(self) -> None:
         """Keep the table."""
+        with storing("the table of steps", then=_RESUME):
+            self._file.flush()
         self._finished = True
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Close the file."""
-        self._file.close()
-        if not self._finished:
+        if self._finished:
+            self._file.close()
+        else:
+            with suppress(OSError):  # a full disk; the lines it cannot take are not wanted
+                self._file.close()
             self._path.unlink()
 
 

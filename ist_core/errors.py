@@ -6,7 +6,9 @@ EngineError
 ├── AdapterError      invalid_adapter      adapters that do not fit the model
 ├── IstError          invalid_ist          sparse tuning that does not fit the model
 ├── TrainingDiverged  training_diverged    the loss or a gradient stopped being a finite number
-└── MemoryExhausted   out_of_memory        the device ran out of memory
+├── MemoryExhausted   out_of_memory        the device ran out of memory
+├── CheckpointError   invalid_checkpoint   a checkpoint that this run cannot be resumed from
+└── StorageError      storage_failed       files that could not be written, as when the disk is full
 """
 
 from __future__ import annotations
@@ -97,3 +99,18 @@ class MemoryExhausted(EngineError):
     """The device ran out of memory."""
 
     code = "out_of_memory"
+
+
+class CheckpointError(EngineError):
+    """A checkpoint that this run cannot be resumed from."""
+
+    code = "invalid_checkpoint"
+
+    def __init__(self, message: str, *, param: str | None = "resume_from") -> None:
+        super().__init__(message, param=param)
+
+
+class StorageError(EngineError):
+    """Files that could not be written, as when the disk is full."""
+
+    code = "storage_failed"

@@ -1,13 +1,18 @@
-"""Peak memory of a run: CUDA's own count on a GPU, the process's resident set elsewhere."""
+"""Memory of a run: its peak (CUDA's own count on a GPU, the resident set elsewhere), and what to lower."""
 
 from __future__ import annotations
 
 import re
 import resource
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
+
+from ist_core.errors import MemoryExhausted
+from ist_core.spec import JobSpec
 
 _CLEAR = Path("/proc/self/clear_refs")
 _STATUS = Path("/proc/self/status")
@@ -45,3 +50,20 @@ def _reset_resident_peak() -> bool:
     except OSError:
         return False
     return True
+
+
+@contextmanager
+def memory_advice(spec: JobSpec) -> Iterator[None]:
+    """Turn every way of running out of memory into `MemoryExhausted`, with what to lower."""
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        # torch's CPU allocator raises a bare RuntimeError.
+        cpu = "can't allocate memory" in str(error) or "not enough memory" in str(error)
+        if not (isinstance(error, MemoryError | torch.OutOfMemoryError) or cpu):
+            raise
+        size = spec.micro_batch_size or spec.batch_size
+        smaller = (
+            f"set micro_batch_size to {size // 2}" if size > 1 else f"lower max_length ({spec.max_length})"
+        )
+        raise MemoryExhausted(f"the device ran out of memory; {smaller}", param="micro_batch_size") from error

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import torch
+from torch import Tensor, nn
 
 from ist_core.ist import AdapterLayer, layer_groups
 from ist_core.spec import JobSpec
@@ -45,3 +47,32 @@ def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
     """Give all parameter groups the learning rate `rate`."""
     for group in optimizer.param_groups:
         group["lr"] = rate
+
+
+def moments(optimizer: torch.optim.Optimizer, model: nn.Module) -> dict[str, Tensor]:
+    """Return the optimizer's state tensors, called `exp_avg/` and the like before the parameter's name.
+
+    Parameters that were never updated, or whose state was reset, have none.
+    """
+    return {
+        f"{kind}/{name}": value.contiguous()
+        for name, parameter in model.named_parameters()
+        for kind, value in optimizer.state.get(parameter, {}).items()
+    }
+
+
+def load_moments(optimizer: torch.optim.Optimizer, model: nn.Module, found: dict[str, Tensor]) -> None:
+    """Give the optimizer the state that `moments` returned, and no other."""
+    by_name: dict[str, dict[str, Tensor]] = {}
+    for key, value in found.items():
+        kind, _, name = key.partition("/")
+        # A tensor of its own: what is read from a file may still lie in it.
+        by_name.setdefault(name, {})[kind] = value.clone()
+    names = {parameter: name for name, parameter in model.named_parameters()}
+    groups = optimizer.state_dict()["param_groups"]
+    state: dict[int, Any] = {}
+    for group, numbered in zip(optimizer.param_groups, groups, strict=True):
+        for parameter, number in zip(group["params"], numbered["params"], strict=True):
+            if values := by_name.get(names[parameter]):
+                state[number] = values
+    optimizer.load_state_dict({"state": state, "param_groups": groups})

@@ -50,7 +50,18 @@ class Message:
     data: dict[str, JsonValue] = field(default_factory=dict)
 
 
-Emitted = Started | StepRecord | Message
+@dataclass(frozen=True, slots=True)
+class Checkpointed:
+    """A checkpoint is on disk, whole: `train(.., resume_from=..)` can continue after its step."""
+
+    step: int
+    path: str
+    """The checkpoint's folder, relative to the run's output folder; only the newest two are kept."""
+    metrics: dict[str, float]
+    """The step's, as in its `StepRecord`."""
+
+
+Emitted = Started | StepRecord | Message | Checkpointed
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +69,7 @@ class TrainResult:
     """What a finished (or stopped) run left behind; paths are relative to its output folder."""
 
     stopped: bool
-    """True when `should_stop` ended the run early: nothing was saved."""
+    """True when `should_stop` ended the run early: nothing was saved but the checkpoint."""
     steps: int
     trained_tokens: int
     final_loss: float
@@ -67,3 +78,6 @@ class TrainResult:
     adapter_dir: str = "adapter"
     report: str = "report.json"
     steps_csv: str = "steps.csv"
+    checkpoint: str | None = None
+    """The newest checkpoint that this run wrote. A stopped run's is of its last step, so nothing is lost;
+    None if it has made no step since it began or was resumed."""

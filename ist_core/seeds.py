@@ -1,4 +1,4 @@
-"""Independent random streams from a job's one seed."""
+"""Independent random streams from a job's one seed, and the state of torch's own."""
 
 import hashlib
 
@@ -17,3 +17,18 @@ def stream_seed(seed: int, *purpose: str | int) -> int:
 def stream(seed: int, *purpose: str | int) -> torch.Generator:
     """Return a CPU generator for the stream called `purpose`."""
     return torch.Generator().manual_seed(stream_seed(seed, *purpose))
+
+
+def random_state(device: torch.device) -> dict[str, torch.Tensor]:
+    """Return the state of the generators that dropout draws from: the CPU's, and that of a CUDA `device`."""
+    state = {"cpu": torch.get_rng_state()}
+    if device.type == "cuda":
+        state["cuda"] = torch.cuda.get_rng_state(device)
+    return state
+
+
+def set_random_state(state: dict[str, torch.Tensor], device: torch.device) -> None:
+    """Continue from a state that `random_state` returned, as far as it is of the same kind of device."""
+    torch.set_rng_state(state["cpu"])
+    if device.type == "cuda" and "cuda" in state:
+        torch.cuda.set_rng_state(state["cuda"], device)

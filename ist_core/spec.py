@@ -153,6 +153,9 @@ class TrainingOptions(Strict):
     """Tokens per example; longer ones are cut at the end."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """auto: bfloat16 on a GPU that has it, float32 elsewhere."""
+    checkpoint_interval: Annotated[int, Field(ge=1)] | None = None
+    """Optimizer steps from one checkpoint to the next; None means a tenth of all steps, rounded up. A run
+    that is stopped writes one more."""
 
 
 class JobSpec(TrainingOptions):

@@ -34,7 +34,7 @@ class StepOutcome:
 
 
 class Stepper:
-    """Holds what lasts from step to step: model, adapter layers, optimizer, IST.
+    """Holds what lasts from step to step: model, adapter layers, `optimizer`, IST.
 
     Args:
         ist: None updates every layer in every step.
@@ -63,9 +63,9 @@ class Stepper:
         self._device = device
         self._check_stop = check_stop
         self._parameters = [parameter for layer in layers for parameter in layer.parameters]
-        self._optimizer = make_optimizer(layers, spec)
+        self.optimizer = make_optimizer(layers, spec)
         if ist is not None:
-            ist.begin(probe=self, optimizer=self._optimizer)
+            ist.begin(probe=self, optimizer=self.optimizer)
 
     def step(self, step: int, examples: Sequence[Example]) -> StepOutcome:
         """Make the optimizer step that follows `step` finished ones.
@@ -75,7 +75,7 @@ class Stepper:
         """
         with self._ist.step() if self._ist else nullcontext() as record:
             rate = learning_rate(step, self._total_steps, self._spec)
-            set_learning_rate(self._optimizer, rate)
+            set_learning_rate(self.optimizer, rate)
             self._model.train()
             batches = self._micro_batches(examples)
             loss = self._accumulate(batches, step)
@@ -83,8 +83,8 @@ class Stepper:
             norm = float(torch.nn.utils.clip_grad_norm_(trainable, self._spec.max_grad_norm))
             if not math.isfinite(norm):
                 raise TrainingDiverged(f"the gradient is not finite in step {step + 1}; lower learning_rate")
-            self._optimizer.step()
-            self._optimizer.zero_grad(set_to_none=True)
+            self.optimizer.step()
+            self.optimizer.zero_grad(set_to_none=True)
         return StepOutcome(loss, rate, norm, sum(batch.size for batch in batches), record)
 
     def parts(self, number: int) -> Iterator[torch.Tensor]:

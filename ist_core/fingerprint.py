@@ -1,0 +1,84 @@
+"""What a run's numbers depend on, so that a checkpoint is only continued by the run that it is of."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import torch
+
+from ist_core.artifacts import versions
+from ist_core.device import device_name
+from ist_core.examples import Rows
+from ist_core.records import JsonValue
+from ist_core.spec import JobSpec
+
+_ELSEWHERE = {"training_file", "validation_file", "checkpoint_interval"}
+"""Fields of the spec that do not decide a run's numbers: where its data lies, and how often it is saved."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fingerprint:
+    """The spec, the data and the environment of a run."""
+
+    spec: JobSpec
+    data: dict[str, str]
+    """The SHA-256 of the rows of each file."""
+    environment: dict[str, str]
+    """Device, number format and versions: they decide the last digits only."""
+
+
+def fingerprint(spec: JobSpec, rows: Rows, *, device: torch.device, dtype: torch.dtype) -> Fingerprint:
+    """Return the fingerprint of a run that is about to begin, or to be resumed."""
+    data = {"training_file": _digest(rows.training)}
+    if rows.validation is not None:
+        data["validation_file"] = _digest(rows.validation)
+    environment = {
+        "device": device_name(device),
+        "precision": str(dtype).removeprefix("torch."),
+        **{name: str(version) for name, version in versions().items()},
+    }
+    return Fingerprint(spec, data, environment)
+
+
+def run_differences(was: Fingerprint, now: Fingerprint) -> list[str]:
+    """Say in what respect `now` is another run than `was`; an empty list: it is the same."""
+    before = dict(_flat("", was.spec.model_dump(mode="json", exclude=_ELSEWHERE)))
+    after = dict(_flat("", now.spec.model_dump(mode="json", exclude=_ELSEWHERE)))
+    names = [
+        name for name in ("training_file", "validation_file") if was.data.get(name) != now.data.get(name)
+    ]
+    return [*_changes(before, after), *(f"the rows of {name} are not the same" for name in names)]
+
+
+def environment_differences(was: Fingerprint, now: Fingerprint) -> list[str]:
+    """Say what is different around the same run, such as the version of torch."""
+    return _changes(was.environment, now.environment)
+
+
+def _digest(rows: Iterable[object]) -> str:
+    """Hash rows, which are dataclasses of plain values, by what they show."""
+    digest = hashlib.sha256()
+    for row in rows:
+        digest.update(repr(row).encode("utf-8", "backslashreplace") + b"\n")
+    return digest.hexdigest()
+
+
+def _flat(path: str, value: JsonValue) -> Iterator[tuple[str, JsonValue]]:
+    """Yield the leaves of a JSON object with their dotted paths."""
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            yield from _flat(f"{path}.{name}" if path else name, inner)
+    else:
+        yield path, value
+
+
+def _changes(
+    before: dict[str, JsonValue] | dict[str, str], after: dict[str, JsonValue] | dict[str, str]
+) -> list[str]:
+    return [
+        f"{name} was {before.get(name)!r} and is {after.get(name)!r}"
+        for name in {**before, **after}
+        if before.get(name) != after.get(name)
+    ]

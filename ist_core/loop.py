@@ -1,0 +1,130 @@
+"""A run's optimizer steps, one after the other: counted, told, and checkpointed in between."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from itertools import islice
+
+from ist_core.artifacts import StepTable
+from ist_core.batches import epoch_order
+from ist_core.checkpoint import CheckpointFolder
+from ist_core.encoding import Example
+from ist_core.memory import PeakMemory
+from ist_core.progress import Progress, active_layers
+from ist_core.records import Checkpointed, Emitted, Message, StepRecord
+from ist_core.spec import JobSpec
+from ist_core.stepper import Stepper
+from ist_core.stopping import StopCheck, Stopped
+from ist_core.training_state import TrainingState
+
+
+class Loop:
+    """Makes the steps that a run still has to make.
+
+    Args:
+        progress: the steps made so far; counted on.
+        table: takes a line a step.
+    """
+
+    def __init__(
+        self,
+        spec: JobSpec,
+        state: TrainingState,
+        stepper: Stepper,
+        *,
+        progress: Progress,
+        table: StepTable,
+        checkpoints: CheckpointFolder,
+        memory: PeakMemory,
+        emit: Callable[[Emitted], None],
+        check_stop: StopCheck,
+    ) -> None:
+        self._spec = spec
+        self._state = state
+        self._stepper = stepper
+        self._progress = progress
+        self._layers = len(state.layers)
+        self._table = table
+        self._checkpoints = checkpoints
+        self._memory = memory
+        self._emit = emit
+        self._check_stop = check_stop
+        self._earlier_peak = progress.peak_memory_bytes
+        self._metrics: dict[str, float] = {}
+
+    def to_end(self, examples: list[Example], total: int) -> None:
+        """Make the steps up to `total`.
+
+        Raises:
+            Stopped: when asked to; what was done is then in a checkpoint.
+        """
+        interval = self._spec.checkpoint_interval or math.ceil(total / 10)
+        first = self._progress.steps
+        begin = time.perf_counter() - self._progress.seconds
+        self._snapshot = self._state.snapshot()
+        try:
+            for batch in islice(_batches(examples, self._spec, total), first, None):
+                self._check_stop()
+                self._step(batch, begin, math.ceil(len(examples) / self._spec.batch_size))
+                self._tell_of_warmup(total)
+                if self._progress.steps % interval == 0 and self._progress.steps < total:
+                    self._checkpoint()
+        except Stopped:
+            if self._progress.steps > first:
+                self._checkpoint()
+            raise
+
+    def _step(self, batch: list[Example], begin: float, steps_per_epoch: int) -> None:
+        start = time.perf_counter()
+        outcome = self._stepper.step(self._progress.steps, batch)
+        # A step that is broken off has drawn from the generators, so a checkpoint needs them as they were.
+        self._snapshot = self._state.snapshot()
+        now = time.perf_counter()
+        self._progress.seconds = now - begin
+        self._progress.peak_memory_bytes = max(self._earlier_peak, self._memory.peak_bytes())
+        self._metrics = self._progress.count(
+            outcome, layers=self._layers, step_seconds=now - start, steps_per_epoch=steps_per_epoch
+        )
+        told = outcome.ist
+        record = StepRecord(
+            step=self._progress.steps,
+            time=time.time(),
+            metrics=self._metrics,
+            importance=told.scores if told else (0.0,) * self._layers,
+            active=active_layers(outcome, self._layers),
+            probabilities=told.probabilities if told else (1.0,) * self._layers,
+        )
+        self._table.write(record)
+        self._emit(record)
+
+    def _tell_of_warmup(self, total: int) -> None:
+        ist, steps = self._state.ist, self._progress.steps
+        if ist and steps == ist.warmup_steps < total:
+            text = f"Warm-up ends: from now on {ist.update_count} of {self._layers} layers are updated a step"
+            self._emit(Message(text, data={"step": steps}))
+
+    def _checkpoint(self) -> None:
+        """Write the checkpoint of the latest step, unless that is done."""
+        if self._checkpoints.newest_step != self._progress.steps:
+            path = self._checkpoints.write(self._progress, self._snapshot)
+            self._emit(Checkpointed(self._progress.steps, path, self._metrics))
+
+
+def total_steps(spec: JobSpec, examples: int) -> int:
+    """Return how many optimizer steps a run on so many examples makes."""
+    steps = spec.n_epochs * math.ceil(examples / spec.batch_size)
+    return min(steps, spec.max_steps) if spec.max_steps else steps
+
+
+def _batches(examples: list[Example], spec: JobSpec, total: int) -> Iterator[list[Example]]:
+    """Yield the examples of each step, epoch after epoch."""
+    lengths = [len(example.tokens) for example in examples]
+    made = 0
+    for epoch in range(spec.n_epochs):
+        for batch in epoch_order(lengths, batch_size=spec.batch_size, seed=spec.seed, epoch=epoch):
+            if made == total:
+                return
+            made += 1
+            yield [examples[index] for index in batch]

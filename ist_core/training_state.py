@@ -1,0 +1,72 @@
+"""The live parts of a run that its steps change, and how they are taken and put back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from peft import PeftModel, get_peft_model_state_dict, set_peft_model_state_dict
+from torch import Tensor
+from transformers import PreTrainedTokenizerBase
+
+from ist_core.ist import IST, AdapterLayer, IstState
+from ist_core.optimization import load_moments, moments
+from ist_core.seeds import random_state, set_random_state
+
+_OPTIMIZER = "optimizer/"
+_RANDOM = "random/"
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """What a step changes even when it is broken off before its update: IST's and torch's random state."""
+
+    ist: IstState | None
+    random: dict[str, Tensor]
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingState:
+    """Model, optimizer and IST of a run."""
+
+    model: PeftModel
+    tokenizer: PreTrainedTokenizerBase
+    layers: Sequence[AdapterLayer]
+    optimizer: torch.optim.Optimizer
+    ist: IST | None
+    device: torch.device
+
+    def snapshot(self) -> Snapshot:
+        """Return what a checkpoint of this moment needs beside the weights; to be taken between two steps."""
+        return Snapshot(self.ist.state_dict() if self.ist else None, random_state(self.device))
+
+    def tensors(self, snapshot: Snapshot) -> dict[str, Tensor]:
+        """Return the optimizer's moments and the snapshot's random state by name, ready to be saved."""
+        optimizer = moments(self.optimizer, self.model)
+        return _prefixed(_OPTIMIZER, optimizer) | _prefixed(_RANDOM, snapshot.random)
+
+    def load_tensors(self, found: dict[str, Tensor]) -> None:
+        """Take up what `tensors` returned."""
+        load_moments(self.optimizer, self.model, _unprefixed(_OPTIMIZER, found))
+        set_random_state(_unprefixed(_RANDOM, found), self.device)
+
+    def load_adapter(self, found: dict[str, Tensor]) -> bool:
+        """Take up an adapter's weights, named as PEFT saves them; False: they are of another model."""
+        wanted = get_peft_model_state_dict(self.model, save_embedding_layers=False)
+        if _shapes(found) != _shapes(wanted):
+            return False
+        set_peft_model_state_dict(self.model, found)
+        return True
+
+
+def _shapes(tensors: dict[str, Tensor]) -> dict[str, tuple[int, ...]]:
+    return {name: tuple(value.shape) for name, value in tensors.items()}
+
+
+def _prefixed(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {prefix + name: value for name, value in tensors.items()}
+
+
+def _unprefixed(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
