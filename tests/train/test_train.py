@@ -10,10 +10,9 @@ from pathlib import Path
 import pytest
 import torch
 from peft import PeftModel
-from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from ist_core import JobSpec, Message, Started, StepRecord, TrainResult, train
+from ist_core import Message, Started, StepRecord, train
 from ist_core.catalog import Catalog
 from ist_core.errors import (
     AdapterError,
@@ -25,37 +24,12 @@ from ist_core.errors import (
 )
 from ist_core.records import Emitted
 from tests.tiny_model import make_tiny_model
-
-
-def _spec(tiny_folder: Path, chat_file: Path, **changes: object) -> JobSpec:
-    fields = {
-        "model": str(tiny_folder),
-        "training_file": str(chat_file),
-        "adapter": {"rank": 4},
-        "ist": {"probe_interval": 3, "warmup_steps": 2},
-        "n_epochs": 2,
-        "batch_size": 4,
-        "learning_rate": 1e-2,
-    }
-    return JobSpec.model_validate(fields | changes)
-
-
-def _run(spec: JobSpec, folder: Path) -> tuple[TrainResult, list[Emitted]]:
-    emitted: list[Emitted] = []
-    return train(spec, output_dir=folder, emit=emitted.append), emitted
-
-
-def _steps(emitted: list[Emitted]) -> list[StepRecord]:
-    return [item for item in emitted if isinstance(item, StepRecord)]
-
-
-def _weights(folder: Path) -> dict[str, torch.Tensor]:
-    return load_file(folder / "adapter" / "adapter_model.safetensors")
+from tests.train.runs import checkpointed, make_spec, run, steps_of, weights_of
 
 
 def test_a_run_learns_tells_and_saves(tiny_folder: Path, chat_file: Path, tmp_path: Path) -> None:
-    result, emitted = _run(_spec(tiny_folder, chat_file, learning_rate=5e-2), tmp_path)
-    started, steps = emitted[0], _steps(emitted)
+    result, emitted = run(make_spec(tiny_folder, chat_file, learning_rate=5e-2), tmp_path)
+    started, steps = emitted[0], steps_of(emitted)
     assert isinstance(started, Started)
     assert (started.total_steps, started.layers, started.examples) == (20, 4, 38)
     assert [record.step for record in steps] == list(range(1, 21))
@@ -64,6 +38,17 @@ def test_a_run_learns_tells_and_saves(tiny_folder: Path, chat_file: Path, tmp_pa
     assert {len(record.active) for record in steps[2:]} == {1}
     assert any(value != 0.0 for value in steps[-1].importance)
     assert [record.step for record in steps if record.metrics["probe_seconds"] > 0] == [4, 7, 10, 13, 16, 19]
+    assert [record.step for record in steps if "probe_loss" in record.metrics] == [4, 7, 10, 13, 16, 19]
+    for record in steps:
+        metrics = record.metrics
+        assert sum(record.probabilities) == pytest.approx(1.0)  # one of four layers is selected
+        assert 0.0 < metrics["entropy"] <= 1.0
+        assert metrics["backward_depth"] == 4 - record.active[0]
+        assert metrics["ist_seconds"] > metrics["probe_seconds"] >= 0.0
+        assert 5_000 < metrics["ist_bytes"] < 10_000  # a generator's state and four scores
+    assert min(steps[-1].probabilities) < max(steps[-1].probabilities)
+    assert steps[-1].metrics["entropy"] < steps[0].metrics["entropy"] == pytest.approx(1.0)
+    assert checkpointed(emitted) == list(range(2, 20, 2))
     texts = [item.text for item in emitted if isinstance(item, Message)]
     assert any("2 rows of the training file are held out" in text for text in texts)
     assert any("Warm-up ends" in text for text in texts)
@@ -71,6 +56,7 @@ def test_a_run_learns_tells_and_saves(tiny_folder: Path, chat_file: Path, tmp_pa
     assert not result.stopped
     assert (result.steps, result.final_loss) == (20, steps[-1].metrics["loss"])
     assert result.peak_memory_bytes > 0
+    assert result.checkpoint == "checkpoints/step-000018"
     report = json.loads((tmp_path / result.report).read_text())
     assert report["importance"] == list(steps[-1].importance)
     assert sum(report["layer_updates"]) == sum(len(record.active) for record in steps)
@@ -84,14 +70,14 @@ def test_a_run_learns_tells_and_saves(tiny_folder: Path, chat_file: Path, tmp_pa
 def test_same_spec_data_and_seed_give_the_same_weights(
     tiny_folder: Path, chat_file: Path, tmp_path: Path
 ) -> None:
-    spec = _spec(tiny_folder, chat_file, adapter={"rank": 4, "dropout": 0.1}, n_epochs=1)
-    _run(spec, tmp_path / "a")
+    spec = make_spec(tiny_folder, chat_file, adapter={"rank": 4, "dropout": 0.1}, n_epochs=1)
+    run(spec, tmp_path / "a")
     torch.rand(7)  # the caller's random state must not matter, nor be changed
     before = torch.random.get_rng_state()
-    _run(spec, tmp_path / "b")
+    run(spec, tmp_path / "b")
     assert torch.equal(before, torch.random.get_rng_state())
-    _run(spec.model_copy(update={"seed": 1}), tmp_path / "c")
-    a, b, c = (_weights(tmp_path / name) for name in "abc")
+    run(spec.model_copy(update={"seed": 1}), tmp_path / "c")
+    a, b, c = (weights_of(tmp_path / name) for name in "abc")
     assert all(torch.equal(a[name], b[name]) for name in a)
     assert not all(torch.equal(a[name], c[name]) for name in a)
 
@@ -107,44 +93,51 @@ def test_a_step_changes_the_selected_layers_only(tiny_folder: Path, chat_file: P
     before: dict[str, torch.Tensor] | None = None
     for count in (3, 4, 5):
         folder = tmp_path / str(count)
-        _, emitted = _run(_spec(tiny_folder, chat_file, max_steps=count, **changes), folder)
-        after = _weights(folder)
+        _, emitted = run(make_spec(tiny_folder, chat_file, max_steps=count, **changes), folder)
+        after = weights_of(folder)
         if before is not None:
             changed = {
                 int(name.split(".layers.")[1].split(".")[0])
                 for name in after
                 if not torch.equal(before[name], after[name])
             }
-            assert changed == set(_steps(emitted)[-1].active)
+            assert changed == set(steps_of(emitted)[-1].active)
             assert len(changed) == 2
         before = after
 
 
-@pytest.mark.parametrize("state", ["keep", "drop"])
+@pytest.mark.parametrize("state", ["keep", "reset", "offload"])
 def test_accumulation_equals_one_batch(
     tiny_folder: Path, chat_file: Path, tmp_path: Path, state: str
 ) -> None:
     ist = {"probe_interval": 2, "warmup_steps": 1, "optimizer_state": state}
-    spec = _spec(tiny_folder, chat_file, max_steps=4, ist=ist)
-    _, whole = _run(spec, tmp_path / "whole")
-    _, parts = _run(spec.model_copy(update={"micro_batch_size": 1}), tmp_path / "parts")
-    for one, many in zip(_steps(whole), _steps(parts), strict=True):
+    spec = make_spec(tiny_folder, chat_file, max_steps=4, ist=ist)
+    _, whole = run(spec, tmp_path / "whole")
+    _, parts = run(spec.model_copy(update={"micro_batch_size": 1}), tmp_path / "parts")
+    for one, many in zip(steps_of(whole), steps_of(parts), strict=True):
         assert many.metrics["loss"] == pytest.approx(one.metrics["loss"], rel=1e-4)
         assert many.metrics["grad_norm"] == pytest.approx(one.metrics["grad_norm"], rel=1e-3)
         assert many.active == one.active
 
 
 def test_plain_lora_updates_every_layer(tiny_folder: Path, chat_file: Path, tmp_path: Path) -> None:
-    result, emitted = _run(_spec(tiny_folder, chat_file, ist=None, max_steps=3), tmp_path)
+    result, emitted = run(make_spec(tiny_folder, chat_file, ist=None, max_steps=3), tmp_path)
     assert result.steps == 3
-    assert {record.active for record in _steps(emitted)} == {(0, 1, 2, 3)}
+    assert {record.active for record in steps_of(emitted)} == {(0, 1, 2, 3)}
+    for record in steps_of(emitted):
+        assert record.probabilities == (1.0,) * 4
+        told = {
+            name: record.metrics[name] for name in ("entropy", "backward_depth", "ist_bytes", "ist_seconds")
+        }
+        assert told == {"entropy": 1.0, "backward_depth": 4.0, "ist_bytes": 0.0, "ist_seconds": 0.0}
+        assert "probe_loss" not in record.metrics
     started = emitted[0]
     assert isinstance(started, Started)
     assert started.examples == 40  # nothing is held out
 
 
 def test_the_adapter_loads_with_plain_peft(tiny_folder: Path, chat_file: Path, tmp_path: Path) -> None:
-    result, _ = _run(_spec(tiny_folder, chat_file, max_steps=5), tmp_path)
+    result, _ = run(make_spec(tiny_folder, chat_file, max_steps=5), tmp_path)
     adapter = tmp_path / result.adapter_dir
     assert json.loads((adapter / "adapter_config.json").read_text())["base_model_name_or_path"] == str(
         tiny_folder
@@ -165,26 +158,28 @@ def test_the_adapter_loads_with_plain_peft(tiny_folder: Path, chat_file: Path, t
     torch.testing.assert_close(tuned, merged, atol=1e-5, rtol=1e-4)
 
 
-def test_should_stop_ends_the_run_with_nothing_saved(
+def test_should_stop_ends_the_run_with_a_checkpoint_saved_alone(
     tiny_folder: Path, chat_file: Path, tmp_path: Path
 ) -> None:
     records: list[Emitted] = []
     result = train(
-        _spec(tiny_folder, chat_file),
+        make_spec(tiny_folder, chat_file),
         output_dir=tmp_path / "out",
         emit=records.append,
-        should_stop=lambda: len(_steps(records)) == 3,
+        should_stop=lambda: len(steps_of(records)) == 3,
     )
     assert result.stopped
     assert result.steps == 3
-    assert list((tmp_path / "out").iterdir()) == []
-    early = train(_spec(tiny_folder, chat_file), output_dir=tmp_path / "early", should_stop=lambda: True)
-    assert (early.stopped, early.steps) == (True, 0)
+    assert result.checkpoint == "checkpoints/step-000003"
+    assert list((tmp_path / "out").iterdir()) == [tmp_path / "out" / "checkpoints"]
+    early = train(make_spec(tiny_folder, chat_file), output_dir=tmp_path / "early", should_stop=lambda: True)
+    assert (early.stopped, early.steps, early.checkpoint) == (True, 0, None)
+    assert list((tmp_path / "early").iterdir()) == []
 
 
 def test_a_validation_file_is_what_is_probed(tiny_folder: Path, chat_file: Path, tmp_path: Path) -> None:
-    spec = _spec(tiny_folder, chat_file, validation_file=str(chat_file), max_steps=1)
-    _, emitted = _run(spec, tmp_path)
+    spec = make_spec(tiny_folder, chat_file, validation_file=str(chat_file), max_steps=1)
+    _, emitted = run(spec, tmp_path)
     started = emitted[0]
     assert isinstance(started, Started)
     assert started.examples == 40
@@ -195,7 +190,7 @@ def test_truncation_is_told(tiny_folder: Path, chat_file: Path, tmp_path: Path) 
     long = tmp_path / "long.jsonl"
     turns = [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "word " * 100}]
     long.write_text(chat_file.read_text() + json.dumps({"messages": turns}) + "\n")
-    _, emitted = _run(_spec(tiny_folder, long, max_length=100, max_steps=1), tmp_path / "out")
+    _, emitted = run(make_spec(tiny_folder, long, max_length=100, max_steps=1), tmp_path / "out")
     warned = [item for item in emitted if isinstance(item, Message) and item.level == "warn"]
     assert warned[0].data == {"truncated_rows": 1, "max_length": 100}
 
@@ -204,17 +199,17 @@ def test_mistakes_are_named(tiny_folder: Path, chat_file: Path, tmp_path: Path) 
     broken = tmp_path / "broken.jsonl"
     broken.write_text(chat_file.read_text() + "{}\n")
     with pytest.raises(DatasetError, match="line 41, messages"):
-        _run(_spec(tiny_folder, broken), tmp_path)
+        run(make_spec(tiny_folder, broken), tmp_path)
     with pytest.raises(AdapterError, match="they have down_proj"):
-        _run(_spec(tiny_folder, chat_file, adapter={"target_modules": ["attn"]}), tmp_path)
+        run(make_spec(tiny_folder, chat_file, adapter={"target_modules": ["attn"]}), tmp_path)
     with pytest.raises(ModelError, match="no model is called"):
         train(
-            _spec(tiny_folder, chat_file), output_dir=tmp_path, catalog=Catalog(hub=False)
+            make_spec(tiny_folder, chat_file), output_dir=tmp_path, catalog=Catalog(hub=False)
         )  # paths are no names
     single = make_tiny_model(tmp_path / "single", layers=1)
     with pytest.raises(IstError, match="set ist to null"):
-        _run(_spec(single, chat_file), tmp_path)
-    result, _ = _run(_spec(single, chat_file, ist=None, max_steps=1), tmp_path / "whole")
+        run(make_spec(single, chat_file), tmp_path)
+    result, _ = run(make_spec(single, chat_file, ist=None, max_steps=1), tmp_path / "whole")
     assert result.steps == 1
 
 
@@ -222,7 +217,7 @@ def test_an_unreadable_model_is_named(tiny_folder: Path, chat_file: Path, tmp_pa
     (tmp_path / "odd").mkdir()
     (tmp_path / "odd" / "config.json").write_text('{"model_type": "nonesuch"}')
     with pytest.raises(ModelError, match="'odd' cannot be loaded"):
-        _run(_spec(tmp_path / "odd", chat_file), tmp_path)
+        run(make_spec(tmp_path / "odd", chat_file), tmp_path)
 
 
 def test_a_loss_that_is_no_number_ends_the_run(tiny_folder: Path, chat_file: Path, tmp_path: Path) -> None:
@@ -232,7 +227,7 @@ def test_a_loss_that_is_no_number_ends_the_run(tiny_folder: Path, chat_file: Pat
     model.save_pretrained(tmp_path / "nan")
     AutoTokenizer.from_pretrained(tiny_folder).save_pretrained(tmp_path / "nan")
     with pytest.raises(TrainingDiverged, match="the loss is nan in step 1; lower learning_rate"):
-        _run(_spec(tmp_path / "nan", chat_file), tmp_path / "out")
+        run(make_spec(tmp_path / "nan", chat_file), tmp_path / "out")
     assert not (tmp_path / "out" / "steps.csv").exists()
 
 
@@ -242,5 +237,5 @@ def test_running_out_of_memory_comes_with_advice(tiny_folder: Path, chat_file: P
             torch.empty(2**60)  # more than any machine has: torch's own error
 
     with pytest.raises(MemoryExhausted, match="set micro_batch_size to 2") as caught:
-        train(_spec(tiny_folder, chat_file), output_dir=tmp_path, emit=emit)
+        train(make_spec(tiny_folder, chat_file), output_dir=tmp_path, emit=emit)
     assert caught.value.code == "out_of_memory"

@@ -38,9 +38,9 @@ def test_similar_lengths_share_a_batch() -> None:
 
 
 def test_a_probe_takes_a_new_choice_each_time() -> None:
-    choice = probe_choice(40, size=16, seed=1, step=10)
+    choice = probe_choice(40, size=16, seed=1, number=10)
     assert len(set(choice)) == 16
-    assert choice == probe_choice(40, size=16, seed=1, step=10)
-    choices = [probe_choice(40, size=16, seed=1, step=step) for step in range(10, 100, 10)]
+    assert choice == probe_choice(40, size=16, seed=1, number=10)
+    choices = [probe_choice(40, size=16, seed=1, number=number) for number in range(9)]
     assert all(one != two for one, two in itertools.combinations(choices, 2))
-    assert probe_choice(3, size=16, seed=1, step=10) == [0, 1, 2]
+    assert probe_choice(3, size=16, seed=1, number=10) == [0, 1, 2]
