@@ -46,8 +46,7 @@ class Publication:
         try:
             artifacts = [
                 self._put(self._prefix + path.relative_to(self._output).as_posix(), path)
-                for path in sorted(self._output.rglob("*"))
-                if path.is_file()
+                for path in self._artifacts()
             ]
             results = self._put(file_key(self._file_id), self._output / self._result.steps_csv)
 
@@ -60,6 +59,12 @@ class Publication:
             for item in self._stored:
                 self._objects.delete(item.key)
             raise
+
+    def _artifacts(self) -> list[Path]:
+        """What the run's result names; its checkpoints, which lie beside, are no part of the model."""
+        result = self._result
+        adapter = [path for path in (self._output / result.adapter_dir).rglob("*") if path.is_file()]
+        return sorted([*adapter, self._output / result.report, self._output / result.steps_csv])
 
     def _write_rows(self, session: Session, results: ObjectInfo, artifacts: list[ObjectInfo]) -> Job:
         job = jobs.get_job(session, self._job_id, for_update=True)

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 import redis
 from sqlalchemy.orm import Session
 
-from ist_core.records import Emitted, Message, Started, StepRecord
+from ist_core.records import Checkpointed, Emitted, Message, Started, StepRecord
 from store import bus
 from store.database import DATABASE_AWAY, Database
 from store.events import append_events
@@ -132,8 +132,14 @@ class Reporter:
         if kind is StepRecord:
             steps = [item for item in items if isinstance(item, StepRecord)]
             return append_steps(session, self._job_id, self._attempt, steps)
-        if kind is Message:
-            messages = [item for item in items if isinstance(item, Message)]
+        if kind in (Message, Checkpointed):
+            messages = [_event(item) for item in items if isinstance(item, Message | Checkpointed)]
             return append_events(session, self._job_id, self._attempt, messages)
         starts = [item for item in items if isinstance(item, Started)]
         return all(record_start(session, self._job_id, self._attempt, start) for start in starts)
+
+
+def _event(item: Message | Checkpointed) -> Message:
+    if isinstance(item, Message):
+        return item
+    return Message(f"Checkpoint at step {item.step}", data={"step": item.step})

@@ -30,6 +30,8 @@ def output(tmp_path: Path) -> Path:
     (folder / "adapter" / "weights.bin").write_bytes(b"weights")
     (folder / "report.json").write_text(json.dumps({"final_loss": 0.5}))
     (folder / "steps.csv").write_text("step,train_loss\n1,0.5\n")
+    (folder / "checkpoints" / "step-000001").mkdir(parents=True)
+    (folder / "checkpoints" / "step-000001" / "checkpoint.json").write_text("{}")  # no part of the model
     return folder
 
 

@@ -11,7 +11,7 @@ import redis
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
-from ist_core.records import Message, Started, StepRecord
+from ist_core.records import Checkpointed, Message, Started, StepRecord
 from store import bus, runs
 from store.database import Database
 from store.stream import read_stream
@@ -65,6 +65,18 @@ def test_everything_arrives_once_and_in_order(database: Database, redis_client: 
     assert numbers(database, held.job_id)[1:] == expected
     job = read_job(database, held.job_id)
     assert (job.total_steps, job.step) == (200, 200)
+
+
+def test_a_checkpoint_is_an_event_in_its_place(database: Database, redis_client: redis.Redis) -> None:
+    held = claimed(database)
+    reporter = Reporter(database, redis_client, held.job_id, held.attempt)
+    for item in (step(1), Checkpointed(1, "checkpoints/step-000001", {"loss": 1.0}), Message("on"), step(2)):
+        reporter.emit(item)
+    reporter.close()
+    assert numbers(database, held.job_id) == [1, "Checkpoint at step 1", "on", 2]
+    with database.session() as session:
+        events = [item.row for item in read_stream(session, held.job_id, 3) if isinstance(item.row, Event)]
+    assert (events[0].level, events[0].data) == ("info", {"step": 1})
 
 
 def test_few_records_do_not_wait_for_a_full_batch(database: Database, redis_client: redis.Redis) -> None:
