@@ -7,7 +7,7 @@ import torch
 from peft import PeftModel
 from torch.nn.functional import cross_entropy
 
-from ist_core.adapters import add_lora
+from ist_core.adapters import add_adapters
 from ist_core.batches import collate
 from ist_core.catalog import ModelSource
 from ist_core.encoding import Example
@@ -37,7 +37,7 @@ def _gradients(model: PeftModel) -> dict[str, torch.Tensor]:
 def test_loss_and_gradients_equal_those_of_full_logits(tied: bool, tmp_path: Path) -> None:
     source = ModelSource("folder", "tiny", str(make_tiny_model(tmp_path / "model", tied=tied)))
     base = load_base_model(source, cache_dir=tmp_path, dtype=torch.float32, device=CPU)
-    model = add_lora(base.model, LoraSpec(rank=4), seed=0)
+    model = add_adapters(base.model, LoraSpec(rank=4), seed=0)
     loss = summed_loss(model, BATCH)
     loss.backward()  # type: ignore[no-untyped-call]  # torch has no types here
     ours = _gradients(model)
