@@ -29,6 +29,11 @@ class Batch:
     size: int
     """How many tokens are not padding."""
 
+    @property
+    def weight(self) -> int:
+        """How many supervised tokens there are: terms of the loss."""
+        return len(self.targets)
+
 
 def collate(examples: Sequence[Example], *, pad: int, device: torch.device) -> Batch:
     """Return the examples as one batch on `device`, padded to the longest."""

@@ -30,6 +30,11 @@ class Example:
     """For each token, whether the model learns to predict it; the first token never is."""
     truncated: bool
 
+    @property
+    def length(self) -> int:
+        """How many tokens there are."""
+        return len(self.tokens)
+
 
 def ensure_template(tokenizer: PreTrainedTokenizerBase) -> bool:
     """Give a tokenizer without a chat template the fallback; return whether that was needed.

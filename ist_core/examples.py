@@ -1,16 +1,17 @@
-"""The encoded examples of a job: what is trained on, and what is held out for importance probes."""
+"""The rows and encoded examples of a job: what is trained on, and what is held out for importance probes."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Generic, TypeVar
 
 import torch
-from transformers import PreTrainedTokenizerBase
 
-from ist_core import dataset
+from ist_core import dataset, preferences
 from ist_core.dataset import ChatRow
-from ist_core.encoding import Example, encode
+from ist_core.preferences import PreferenceRow
 from ist_core.records import Message
 from ist_core.seeds import stream
 from ist_core.spec import JobSpec
@@ -19,22 +20,24 @@ _HELD_OUT_SHARE = 20
 """One row in so many of the training file is held out for probes when there is no validation file."""
 _MOST_HELD_OUT = 64
 
+ItemT = TypeVar("ItemT")
+
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """The rows of a job's files."""
+    """The rows of a job's files: chat rows, or preference rows for `method: dpo`."""
 
-    training: list[ChatRow]
-    validation: list[ChatRow] | None
+    training: Sequence[ChatRow | PreferenceRow]
+    validation: Sequence[ChatRow | PreferenceRow] | None
 
 
 @dataclass(frozen=True, slots=True)
-class Examples:
+class Examples(Generic[ItemT]):
     """A job's encoded examples, and what the user should know about them."""
 
-    training: list[Example]
-    probe: list[Example]
-    """Importance probes look at these; empty without IST."""
+    training: list[ItemT]
+    probe: list[ItemT]
+    """Importance probes look at these; empty where nothing is probed."""
     messages: list[Message]
 
 
@@ -46,26 +49,34 @@ def load_rows(spec: JobSpec) -> Rows:
     """
     validation = spec.validation_file
     return Rows(
-        training=dataset.load(Path(spec.training_file)),
-        validation=dataset.load(Path(validation), param="validation_file") if validation else None,
+        training=_load(spec, spec.training_file, "training_file"),
+        validation=_load(spec, validation, "validation_file") if validation else None,
     )
 
 
-def encode_rows(rows: Rows, spec: JobSpec, tokenizer: PreTrainedTokenizerBase) -> Examples:
+def _load(spec: JobSpec, path: str, param: str) -> Sequence[ChatRow | PreferenceRow]:
+    if spec.method.type == "dpo":
+        return preferences.load(Path(path), param=param)
+    return dataset.load(Path(path), param=param)
+
+
+def arrange(
+    training: list[ItemT], validation: list[ItemT] | None, spec: JobSpec, *, truncated: int
+) -> Examples[ItemT]:
     """Return the job's examples; with IST, probe examples are never trained on if that can be had.
 
-    Raises:
-        DatasetError: if a row does not fit the model's chat template or `max_length`.
+    Args:
+        truncated: how many training rows were cut.
     """
-    training = encode(rows.training, tokenizer, max_length=spec.max_length)
     messages = []
-    if cut := sum(example.truncated for example in training):
-        text = f"{cut} of {len(training)} training rows are longer than {spec.max_length} tokens and were cut"
-        messages.append(Message(text, "warn", {"truncated_rows": cut, "max_length": spec.max_length}))
-    if spec.ist is None:
+    if truncated:
+        rows = f"{truncated} of {len(training)} training rows"
+        text = f"{rows} are longer than {spec.max_length} tokens and were cut"
+        messages.append(Message(text, "warn", {"truncated_rows": truncated, "max_length": spec.max_length}))
+    if spec.ist is None or not spec.ist.uses_scores:
         return Examples(training, [], messages)
-    if rows.validation is not None:
-        probe = encode(rows.validation, tokenizer, max_length=spec.max_length, param="validation_file")
+    if validation is not None:
+        probe = validation
         text = f"Layer importance is probed on the {len(probe)} rows of the validation file"
     elif len(training) == 1:
         probe = training
@@ -77,7 +88,7 @@ def encode_rows(rows: Rows, spec: JobSpec, tokenizer: PreTrainedTokenizerBase) -
     return Examples(training, probe, messages)
 
 
-def _hold_out(examples: list[Example], seed: int) -> tuple[list[Example], list[Example]]:
+def _hold_out(examples: list[ItemT], seed: int) -> tuple[list[ItemT], list[ItemT]]:
     count = min(_MOST_HELD_OUT, max(1, len(examples) // _HELD_OUT_SHARE))
     order = torch.randperm(len(examples), generator=stream(seed, "held out")).tolist()
     held = set(order[:count])

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
+from typing import Generic
 
 from ist_core.artifacts import StepTable
 from ist_core.batches import epoch_order
 from ist_core.checkpoint import CheckpointFolder
-from ist_core.encoding import Example
 from ist_core.memory import PeakMemory
+from ist_core.objectives.objective import BatchT, ItemT
 from ist_core.progress import Progress, active_layers
 from ist_core.records import Checkpointed, Emitted, Message, StepRecord
 from ist_core.spec import JobSpec
@@ -20,7 +21,7 @@ from ist_core.stopping import StopCheck, Stopped
 from ist_core.training_state import TrainingState
 
 
-class Loop:
+class Loop(Generic[ItemT, BatchT]):
     """Makes the steps that a run still has to make.
 
     Args:
@@ -32,7 +33,7 @@ class Loop:
         self,
         spec: JobSpec,
         state: TrainingState,
-        stepper: Stepper,
+        stepper: Stepper[ItemT, BatchT],
         *,
         progress: Progress,
         table: StepTable,
@@ -54,7 +55,7 @@ class Loop:
         self._earlier_peak = progress.peak_memory_bytes
         self._metrics: dict[str, float] = {}
 
-    def to_end(self, examples: list[Example], total: int) -> None:
+    def to_end(self, examples: Sequence[ItemT], total: int) -> None:
         """Make the steps up to `total`.
 
         Raises:
@@ -76,7 +77,7 @@ class Loop:
                 self._checkpoint()
             raise
 
-    def _step(self, batch: list[Example], begin: float, steps_per_epoch: int) -> None:
+    def _step(self, batch: list[ItemT], begin: float, steps_per_epoch: int) -> None:
         start = time.perf_counter()
         outcome = self._stepper.step(self._progress.steps, batch)
         # A step that is broken off has drawn from the generators, so a checkpoint needs them as they were.
@@ -118,9 +119,9 @@ def total_steps(spec: JobSpec, examples: int) -> int:
     return min(steps, spec.max_steps) if spec.max_steps else steps
 
 
-def _batches(examples: list[Example], spec: JobSpec, total: int) -> Iterator[list[Example]]:
+def _batches(examples: Sequence[ItemT], spec: JobSpec, total: int) -> Iterator[list[ItemT]]:
     """Yield the examples of each step, epoch after epoch."""
-    lengths = [len(example.tokens) for example in examples]
+    lengths = [example.length for example in examples]
     made = 0
     for epoch in range(spec.n_epochs):
         for batch in epoch_order(lengths, batch_size=spec.batch_size, seed=spec.seed, epoch=epoch):

@@ -44,6 +44,7 @@ class Progress:
             "step_seconds": step_seconds,
             "memory_bytes": float(self.peak_memory_bytes),
             **_ist_metrics(outcome.ist, layers),
+            **outcome.extra,
         }
         self.probe_seconds += metrics["probe_seconds"]
         return metrics

@@ -1,7 +1,11 @@
 """Independent random streams from a job's one seed, and the state of torch's own."""
 
 import hashlib
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
 
+import numpy as np
 import torch
 
 
@@ -32,3 +36,14 @@ def set_random_state(state: dict[str, torch.Tensor], device: torch.device) -> No
     torch.set_rng_state(state["cpu"])
     if device.type == "cuda" and "cuda" in state:
         torch.cuda.set_rng_state(state["cuda"], device)
+
+
+@contextmanager
+def callers_random_kept() -> Iterator[None]:
+    """Give Python's and numpy's generators their states back: libraries that set a seed set those, too."""
+    python, numpy = random.getstate(), np.random.get_state()  # the one that libraries set
+    try:
+        yield
+    finally:
+        random.setstate(python)
+        np.random.set_state(numpy)  # the same

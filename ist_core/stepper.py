@@ -6,15 +6,15 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
+from typing import Generic
 
 import torch
 from peft import PeftModel
 
-from ist_core.batches import Batch, collate, probe_choice
-from ist_core.encoding import Example
+from ist_core.batches import probe_choice
 from ist_core.errors import TrainingDiverged
 from ist_core.ist import IST, AdapterLayer, IstRecord
-from ist_core.loss import summed_loss
+from ist_core.objectives.objective import BatchT, ItemT, Objective
 from ist_core.optimization import learning_rate, make_optimizer, set_learning_rate
 from ist_core.spec import JobSpec
 
@@ -24,16 +24,18 @@ class StepOutcome:
     """What one optimizer step did."""
 
     loss: float
-    """Mean over the step's supervised tokens, before the update."""
+    """Mean over the step's supervised tokens or pairs, before the update."""
     learning_rate: float
     grad_norm: float
     """Before clipping."""
     tokens: int
     ist: IstRecord | None
     """None without IST."""
+    extra: dict[str, float]
+    """What the method tells beside the loss."""
 
 
-class Stepper:
+class Stepper(Generic[ItemT, BatchT]):
     """Holds what lasts from step to step: model, adapter layers, `optimizer`, IST.
 
     Args:
@@ -48,26 +50,24 @@ class Stepper:
         spec: JobSpec,
         *,
         ist: IST | None,
-        probe: Sequence[Example],
+        objective: Objective[ItemT, BatchT],
+        probe: Sequence[ItemT],
         total_steps: int,
-        pad: int,
-        device: torch.device,
         check_stop: Callable[[], None],
     ) -> None:
         self._model = model
         self._spec = spec
         self._ist = ist
+        self._objective = objective
         self._probe = probe
         self._total_steps = total_steps
-        self._pad = pad
-        self._device = device
         self._check_stop = check_stop
         self._parameters = [parameter for layer in layers for parameter in layer.parameters]
         self.optimizer = make_optimizer(layers, spec)
         if ist is not None:
             ist.begin(probe=self, optimizer=self.optimizer)
 
-    def step(self, step: int, examples: Sequence[Example]) -> StepOutcome:
+    def step(self, step: int, examples: Sequence[ItemT]) -> StepOutcome:
         """Make the optimizer step that follows `step` finished ones.
 
         Raises:
@@ -77,6 +77,7 @@ class Stepper:
             rate = learning_rate(step, self._total_steps, self._spec)
             set_learning_rate(self.optimizer, rate)
             self._model.train()
+            self._objective.take_metrics()  # of the probe
             batches = self._micro_batches(examples)
             loss = self._accumulate(batches, step)
             trainable = [parameter for parameter in self._parameters if parameter.requires_grad]
@@ -85,32 +86,30 @@ class Stepper:
                 raise TrainingDiverged(f"the gradient is not finite in step {step + 1}; lower learning_rate")
             self.optimizer.step()
             self.optimizer.zero_grad(set_to_none=True)
-        return StepOutcome(loss, rate, norm, sum(batch.size for batch in batches), record)
+        tokens = sum(batch.size for batch in batches)
+        return StepOutcome(loss, rate, norm, tokens, record, self._objective.take_metrics())
 
     def parts(self, number: int) -> Iterator[torch.Tensor]:
         """Yield the mean loss on the rows of probe `number`, micro-batch by micro-batch (`ist.Probe`)."""
         size = self._spec.ist.probe_batch_size if self._spec.ist else 0
         chosen = probe_choice(len(self._probe), size=size, seed=self._spec.seed, number=number)
         batches = self._micro_batches([self._probe[index] for index in chosen])
-        count = sum(len(batch.targets) for batch in batches)
+        count = sum(batch.weight for batch in batches)
         for batch in batches:
             self._check_stop()
-            yield summed_loss(self._model, batch) / count
+            yield self._objective.summed_loss(batch) / count
 
-    def _micro_batches(self, examples: Sequence[Example]) -> list[Batch]:
+    def _micro_batches(self, examples: Sequence[ItemT]) -> list[BatchT]:
         size = self._spec.micro_batch_size or max(self._spec.batch_size, len(examples))
-        return [
-            collate(examples[at : at + size], pad=self._pad, device=self._device)
-            for at in range(0, len(examples), size)
-        ]
+        return [self._objective.collate(examples[at : at + size]) for at in range(0, len(examples), size)]
 
-    def _accumulate(self, batches: Sequence[Batch], step: int) -> float:
-        """Add up the gradient of the mean loss over all the batches' supervised tokens; return that loss."""
-        count = sum(len(batch.targets) for batch in batches)
+    def _accumulate(self, batches: Sequence[BatchT], step: int) -> float:
+        """Add up the gradient of the mean loss over all the batches' terms; return that loss."""
+        count = sum(batch.weight for batch in batches)
         total = 0.0
         for batch in batches:
             self._check_stop()
-            loss = summed_loss(self._model, batch) / count
+            loss = self._objective.summed_loss(batch) / count
             total += _finite(loss, step)
             loss.backward()  # type: ignore[no-untyped-call]  # torch has no types here
         return total

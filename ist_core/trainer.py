@@ -16,12 +16,14 @@ from ist_core.catalog import Catalog, ModelSource, resolve_path_or_name
 from ist_core.checkpoint import Checkpoint, CheckpointFolder
 from ist_core.device import device_name, pick_device, pick_dtype
 from ist_core.encoding import ensure_template
-from ist_core.examples import Examples, encode_rows, load_rows
+from ist_core.examples import Examples, load_rows
 from ist_core.fingerprint import Fingerprint, fingerprint
 from ist_core.ist import IST, adapter_layers
 from ist_core.loop import Loop, total_steps
 from ist_core.memory import PeakMemory, memory_advice
 from ist_core.models import BaseModel, load_base_model
+from ist_core.objectives.objective import BatchT, ItemT
+from ist_core.objectives.task import Task, make_task
 from ist_core.progress import Progress
 from ist_core.records import Emitted, JsonValue, Message, Started, TrainResult
 from ist_core.seeds import stream_seed
@@ -100,12 +102,13 @@ class _Run:
         base = load_base_model(source, cache_dir=cache_dir, dtype=dtype, device=self.device)
         self.check_stop()
         messages = _template_messages(base.tokenizer)
-        examples = encode_rows(rows, self.spec, base.tokenizer)
-        self.check_stop()
         model = add_adapters(base.model, self.spec.adapter, seed=stream_seed(self.spec.seed, "adapter"))
+        task = make_task(rows, self.spec, model, base.tokenizer, folder=self.output_dir)
+        examples = task.examples
+        self.check_stop()
         with StepTable(self.output_dir, earlier=checkpoint.steps_csv if checkpoint else None) as table:
             total = total_steps(self.spec, len(examples.training))
-            state, stepper = self._make_state(model, base, examples, total)
+            state, stepper = self._make_state(model, base, task, total)
             self.checkpoints = CheckpointFolder(self.output_dir, identity, state, table)
             if checkpoint:
                 checkpoint.restore(state)
@@ -139,8 +142,8 @@ class _Run:
         return messages
 
     def _make_state(
-        self, model: PeftModel, base: BaseModel, examples: Examples, total: int
-    ) -> tuple[TrainingState, Stepper]:
+        self, model: PeftModel, base: BaseModel, task: Task[ItemT, BatchT], total: int
+    ) -> tuple[TrainingState, Stepper[ItemT, BatchT]]:
         spec = self.spec
         layers = adapter_layers(model)
         seed = stream_seed(spec.seed, "layers")
@@ -150,16 +153,15 @@ class _Run:
             layers,
             spec,
             ist=ist,
-            probe=examples.probe,
+            objective=task.objective,
+            probe=task.examples.probe,
             total_steps=total,
-            pad=base.tokenizer.pad_token_id,
-            device=self.device,
             check_stop=self.check_stop,
         )
         return TrainingState(model, base.tokenizer, layers, stepper.optimizer, ist, self.device), stepper
 
     def _tell_start(
-        self, state: TrainingState, examples: Examples, total: int, messages: list[Message]
+        self, state: TrainingState, examples: Examples[ItemT], total: int, messages: list[Message]
     ) -> None:
         self.emit(
             Started(

@@ -78,7 +78,7 @@ def probe_loss(probe: Probe, number: int) -> float:
 def evaluating(model: nn.Module) -> Iterator[None]:
     """Inside the block `model` is in evaluation mode (no dropout) and runs without torch.compile.
 
-    Compiled layers would be compiled anew for each set of suppressed ones. Every module gets its own mode back.
+    Compiled layers would be compiled anew for each set of suppressed ones. Every module gets its mode back.
     """
     modes = [(module, module.training) for module in model.modules()]
     compiled = any(module._compiled_call_impl is not None for module, _ in modes)  # noqa: SLF001  # torch tells it nowhere else

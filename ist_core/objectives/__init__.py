@@ -1,0 +1,1 @@
+"""Training methods: what the engine's steps minimise."""

@@ -1,0 +1,52 @@
+"""What a training method has to say: how examples become batches, and what the loss on a batch is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol, TypeVar
+
+from torch import Tensor
+
+
+class Item(Protocol):
+    """One encoded example."""
+
+    @property
+    def length(self) -> int:
+        """How many tokens it has; examples of about the same length are put together."""
+        ...
+
+
+class MicroBatch(Protocol):
+    """Examples that go through the model at once."""
+
+    @property
+    def size(self) -> int:
+        """How many tokens are not padding."""
+        ...
+
+    @property
+    def weight(self) -> int:
+        """How many terms the loss is a sum of: supervised tokens, or pairs."""
+        ...
+
+
+ItemT = TypeVar("ItemT", bound=Item)
+BatchT = TypeVar("BatchT", bound=MicroBatch)
+ItemT_contra = TypeVar("ItemT_contra", bound=Item, contravariant=True)
+
+
+class Objective(Protocol[ItemT_contra, BatchT]):
+    """A training method's loss."""
+
+    def collate(self, items: Sequence[ItemT_contra]) -> BatchT:
+        """Return the examples as one batch on the training device."""
+        ...
+
+    def summed_loss(self, batch: BatchT) -> Tensor:
+        """Return the sum of the loss's terms on a batch, a scalar that can be differentiated."""
+        ...
+
+    def take_metrics(self) -> dict[str, float]:
+        """Return what the method tells beside the loss of the batches since the last call, and forget it."""
+        ...
