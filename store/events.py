@@ -12,6 +12,7 @@ from store.ids import new_id
 from store.paging import Page, UnknownCursor, page_of
 from store.series import allocate
 from store.tables import Event
+from store.tenant import Tenant
 
 
 def append_events(session: Session, job_id: str, attempt: int | None, messages: Sequence[Message]) -> bool:
@@ -68,15 +69,16 @@ def _plain_value(value: JsonValue) -> JsonValue:
             return value
 
 
-def list_events(session: Session, job_id: str, *, after: str | None = None, limit: int = 20) -> Page[Event]:
+def list_events(tenant: Tenant, job_id: str, *, after: str | None = None, limit: int = 20) -> Page[Event]:
     """A page of a job's log, newest first; `after` is the id of the last event that the reader has.
 
     Raises UnknownCursor when `after` is no event of the job.
     """
-    query = select(Event).where(Event.job_id == job_id).order_by(Event.seq.desc()).limit(limit + 1)
+    of_job = Event.job_id == tenant.job_id(job_id)
+    query = select(Event).where(of_job).order_by(Event.seq.desc()).limit(limit + 1)
     if after is not None:
-        seq = session.scalar(select(Event.seq).where(Event.job_id == job_id, Event.id == after))
+        seq = tenant.session.scalar(select(Event.seq).where(of_job, Event.id == after))
         if seq is None:
             raise UnknownCursor(after)
         query = query.where(Event.seq < seq)
-    return page_of(session.scalars(query).all(), limit)
+    return page_of(tenant.session.scalars(query).all(), limit)

@@ -14,9 +14,11 @@ from ist_core.spec import JobSpec
 from store.events import add_event, append_events
 from store.ids import new_id
 from store.paging import Page, UnknownCursor, page_of
+from store.quotas import take_job
 from store.series import allocate
 from store.states import TERMINAL, transition
 from store.tables import Job, State
+from store.tenant import Tenant
 
 
 class JobEnded(RuntimeError):
@@ -28,19 +30,22 @@ class JobEnded(RuntimeError):
 
 
 def create_job(
-    session: Session,
+    tenant: Tenant,
     *,
     spec: JobSpec,
     request: Mapping[str, Any],
     suffix: str | None = None,
     metadata: Mapping[str, str] | None = None,
 ) -> Job:
-    """Write a queued job and its first two events; its files must exist and have been validated.
+    """Write a queued job and its first two events; its files must be the project's and have been validated.
 
-    `spec` holds file ids, not paths; `request` is the body as it came.
+    `spec` holds file ids, not paths; `request` is the body as it came. Raises QuotaExceeded.
     """
+    take_job(tenant)
+    session = tenant.session
     job = Job(
         id=new_id("ftjob"),
+        project_id=tenant.project_id,
         state=State.VALIDATING_FILES,
         spec=spec.model_dump(mode="json"),
         request=dict(request),
@@ -59,39 +64,54 @@ def create_job(
 
 
 def get_job(session: Session, job_id: str, *, for_update: bool = False) -> Job | None:
-    """A job as it is now, or None; `for_update` locks its row until the transaction ends."""
+    """A job as it is now, or None, for workers; `for_update` locks its row until the transaction ends."""
     return session.get(Job, job_id, with_for_update=for_update or None, populate_existing=True)
 
 
+def find_job(tenant: Tenant, job_id: str, *, for_update: bool = False) -> Job | None:
+    """A job of the project as it is now, or None; `for_update` locks its row until the transaction ends."""
+    query = select(Job).where(Job.id == job_id, Job.project_id == tenant.project_id)
+    if for_update:
+        query = query.with_for_update()
+    return tenant.session.scalars(query.execution_options(populate_existing=True)).one_or_none()
+
+
 def list_jobs(
-    session: Session,
+    tenant: Tenant,
     *,
     after: str | None = None,
     limit: int = 20,
     metadata: Mapping[str, str] | None = None,
 ) -> Page[Job]:
-    """A page of jobs, newest first; `metadata` keeps those that hold all its pairs.
+    """A page of the project's jobs, newest first; `metadata` keeps those that hold all its pairs.
 
-    Raises UnknownCursor when `after` is no job.
+    Raises UnknownCursor when `after` is none of them.
     """
-    query = select(Job).order_by(Job.created_at.desc(), Job.id.desc()).limit(limit + 1)
+    query = (
+        select(Job)
+        .where(Job.project_id == tenant.project_id)
+        .order_by(Job.created_at.desc(), Job.id.desc())
+        .limit(limit + 1)
+    )
     if metadata:
         query = query.where(Job.user_metadata.contains(dict(metadata)))
     if after is not None:
-        last = session.get(Job, after)
+        last = find_job(tenant, after)
         if last is None:
             raise UnknownCursor(after)
         query = query.where(tuple_(Job.created_at, Job.id) < (last.created_at, last.id))
-    return page_of(session.scalars(query).all(), limit)
+    return page_of(tenant.session.scalars(query).all(), limit)
 
 
-def request_cancel(session: Session, job_id: str) -> Job | None:
+def request_cancel(tenant: Tenant, job_id: str) -> Job | None:
     """Cancel a job: at once when no worker has it, else by asking its worker.
 
-    Returns None when there is no such job; raises JobEnded when it has ended. Asking twice changes nothing.
-    When the returned job is still running, publish the request on its control channel after the commit.
+    Returns None when the project has no such job; raises JobEnded when it has ended. Asking twice changes
+    nothing. When the returned job is still running, publish the request on its control channel after the
+    commit.
     """
-    job = get_job(session, job_id, for_update=True)
+    session = tenant.session
+    job = find_job(tenant, job_id, for_update=True)
     if job is None:
         return None
     if job.state in TERMINAL:

@@ -25,7 +25,11 @@ class Settings(BaseSettings):
     hub: bool = True
     """Whether `org/name` model names may be looked up on the Hugging Face Hub (or its local cache)."""
     api_key: SecretStr | None = None
-    """The key that clients send as `Authorization: Bearer`; the API refuses to start without it."""
+    """The bootstrap key: all scopes in the project `default`; None: only the keys of the table are taken."""
+    session_secret: SecretStr | None = None
+    """What the dashboard's cookies are signed with; None: `data_dir/session_secret`, made at first."""
+    requests_per_minute: int | None = Field(default=None, gt=0)
+    """What each key may send, where its project says nothing else; None: as much as it likes."""
     web_dir: Path | None = None
     """The dashboard's build; None: web/dist beside the code."""
     queue: str = "isthmus"

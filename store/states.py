@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, Literal
 
-from sqlalchemy import func, update
+from sqlalchemy import ColumnElement, Float, cast, extract, func, update
 from sqlalchemy.orm import Session
 
 from ist_core.records import JsonValue, Message
@@ -36,6 +36,12 @@ def sources(to: State) -> frozenset[State]:
     return frozenset(state for state, following in TRANSITIONS.items() if to in following)
 
 
+def run_seconds() -> ColumnElement[float]:
+    """How long a job has run: the runs that are over and the one that holds it, to the end of its lease."""
+    until = func.least(func.clock_timestamp(), Job.lease_expires_at)
+    return Job.run_seconds + func.coalesce(cast(extract("epoch", until - Job.run_started_at), Float), 0.0)
+
+
 def transition(
     session: Session,
     job_id: str,
@@ -51,14 +57,17 @@ def transition(
     """Move a job to `to`, set `columns` and log `message`: one conditional UPDATE and one event row.
 
     `attempt` fences the change to one run of the job; `source` narrows the allowed earlier states to one.
-    A job that leaves `running` has no worker and no lease; one that ends gets `finished_at`. The event's
-    `data` always names the new state. Returns None, with nothing changed, when the job was in no state that
-    `to` may follow, or another attempt holds it.
+    A job that leaves `running` has no worker and no lease, and its run's time is added up; one that ends gets
+    `finished_at`. The event's `data` always names the new state. Returns None, with nothing changed, when the
+    job was in no state that `to` may follow, or another attempt holds it.
     """
     allowed = sources(to) if source is None else sources(to) & {source}
     values: dict[str, Any] = {"state": to, "last_seq": Job.last_seq + 1}
-    if to is not State.RUNNING:
-        values |= {"worker": None, "lease_expires_at": None}
+    if to is State.RUNNING:
+        values["run_started_at"] = func.clock_timestamp()
+    else:
+        values |= {"worker": None, "lease_expires_at": None, "run_started_at": None}
+        values["run_seconds"] = run_seconds()
     if to in TERMINAL:
         values["finished_at"] = func.clock_timestamp()
     statement = (

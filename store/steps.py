@@ -15,6 +15,7 @@ from ist_core import records
 from store.events import plain
 from store.series import allocate
 from store.tables import Job, StepRecord
+from store.tenant import Tenant
 
 MAX_STEPS = 10_000
 
@@ -75,7 +76,7 @@ def append_steps(session: Session, job_id: str, attempt: int, batch: Sequence[re
 
 
 def metric_series(
-    session: Session,
+    tenant: Tenant,
     job_id: str,
     *,
     keys: Sequence[str] | None = None,
@@ -84,7 +85,7 @@ def metric_series(
 ) -> MetricSeries:
     """The metrics `keys` (None: all there are) of up to `limit` steps after `after_step`, in step order."""
     columns = select(StepRecord.step, StepRecord.time, StepRecord.metrics)
-    rows = session.execute(_window(columns, job_id, after_step, limit)).all()
+    rows = tenant.session.execute(_window(columns, tenant, job_id, after_step, limit)).all()
     names = sorted({name for row in rows for name in row.metrics}) if keys is None else keys
     return MetricSeries(
         steps=[row.step for row in rows],
@@ -94,11 +95,11 @@ def metric_series(
 
 
 def importance_series(
-    session: Session, job_id: str, *, after_step: int = 0, limit: int = MAX_STEPS
+    tenant: Tenant, job_id: str, *, after_step: int = 0, limit: int = MAX_STEPS
 ) -> ImportanceSeries:
     """The layer scores and updated layers of up to `limit` steps after `after_step`, in step order."""
     columns = select(StepRecord.step, StepRecord.importance, StepRecord.active)
-    rows = session.execute(_window(columns, job_id, after_step, limit)).all()
+    rows = tenant.session.execute(_window(columns, tenant, job_id, after_step, limit)).all()
     return ImportanceSeries(
         steps=[row.step for row in rows],
         importance=[row.importance for row in rows],
@@ -107,10 +108,10 @@ def importance_series(
 
 
 def _window(
-    columns: Select[*tuple[Any, ...]], job_id: str, after_step: int, limit: int
+    columns: Select[*tuple[Any, ...]], tenant: Tenant, job_id: str, after_step: int, limit: int
 ) -> Select[*tuple[Any, ...]]:
     return (
-        columns.where(StepRecord.job_id == job_id, StepRecord.step > after_step)
+        columns.where(StepRecord.job_id == tenant.job_id(job_id), StepRecord.step > after_step)
         .order_by(StepRecord.step)
         .limit(limit)
     )

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from sqlalchemy import select
-from sqlalchemy.orm import Session
 
 from store.tables import Event, Job, StepRecord
+from store.tenant import Tenant
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,14 +18,15 @@ class StreamItem:
     row: Event | StepRecord
 
 
-def read_stream(session: Session, job_id: str, after_seq: int, limit: int = 500) -> list[StreamItem]:
+def read_stream(tenant: Tenant, job_id: str, after_seq: int, limit: int = 500) -> list[StreamItem]:
     """Up to `limit` items after `after_seq`, in order; empty when there are no more yet (or no such job).
 
     Numbers may have gaps: a step that a later attempt repeated used one up.
     """
     # Read first: all up to last_seq is committed, so the two queries below, though each sees its own moment,
     # cannot return a number and miss a smaller one.
-    last_seq = session.scalar(select(Job.last_seq).where(Job.id == job_id))
+    session = tenant.session
+    last_seq = session.scalar(select(Job.last_seq).where(Job.id == tenant.job_id(job_id)))
     if last_seq is None or last_seq <= after_seq:
         return []
     events = session.scalars(

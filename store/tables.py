@@ -1,4 +1,4 @@
-"""The tables: jobs, files, events, step records and tuned models (PostgreSQL 15 or later)."""
+"""The tables: projects, keys, jobs, files, events, step records and tuned models (PostgreSQL 15 or later)."""
 
 from __future__ import annotations
 
@@ -59,12 +59,53 @@ class Base(DeclarativeBase):
 StateColumn = Enum(State, name="job_state", values_callable=lambda states: [state.value for state in states])
 
 
+class Project(Base):
+    """A tenant: whose the files, jobs, models and keys are, and how much it may have (None: no limit)."""
+
+    __tablename__ = "projects"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    name: Mapped[str]
+    archived_at: Mapped[datetime | None]
+    """Since when its keys are refused; its rows stay."""
+    max_jobs: Mapped[int | None]
+    """Jobs queued and running at once."""
+    max_bytes: Mapped[int | None] = mapped_column(BigInteger)
+    max_minutes: Mapped[int | None]
+    """Minutes of training in a calendar month (UTC)."""
+    max_requests_per_minute: Mapped[int | None]
+    """Of each of its keys; None: the service's own limit."""
+
+
+class ApiKey(Base):
+    """A key of a project; only its SHA-256 is kept, for a key has all the entropy that it needs."""
+
+    __tablename__ = "api_keys"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    project_id: Mapped[str] = mapped_column(ForeignKey("projects.id"))
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    name: Mapped[str]
+    prefix: Mapped[str]
+    """The key's first characters, to know it by."""
+    sha256: Mapped[str] = mapped_column(unique=True)
+    scopes: Mapped[list[str]]
+    expires_at: Mapped[datetime | None]
+    revoked_at: Mapped[datetime | None]
+    last_used_at: Mapped[datetime | None]
+    """To the minute."""
+
+    __table_args__ = (Index("ix_api_keys_project_id_created_at_id", "project_id", "created_at", "id"),)
+
+
 class File(Base):
     """An uploaded or produced file; its bytes are the object `key`."""
 
     __tablename__ = "files"
 
     id: Mapped[str] = mapped_column(primary_key=True)
+    project_id: Mapped[str] = mapped_column(ForeignKey("projects.id"))
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
     filename: Mapped[str]
     purpose: Mapped[str]
@@ -76,7 +117,7 @@ class File(Base):
     """`chat` or `preference`: what the rows of a data file are; says nothing of results."""
     key: Mapped[str] = mapped_column(unique=True)
 
-    __table_args__ = (Index("ix_files_created_at_id", "created_at", "id"),)
+    __table_args__ = (Index("ix_files_project_id_created_at_id", "project_id", "created_at", "id"),)
 
 
 class Job(Base):
@@ -88,6 +129,7 @@ class Job(Base):
     __tablename__ = "jobs"
 
     id: Mapped[str] = mapped_column(primary_key=True)
+    project_id: Mapped[str] = mapped_column(ForeignKey("projects.id"))
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
     state: Mapped[State] = mapped_column(StateColumn)
     spec: Mapped[dict[str, Any]]
@@ -117,6 +159,10 @@ class Job(Base):
     layers: Mapped[int | None]
     trained_tokens: Mapped[int | None] = mapped_column(BigInteger)
     started_at: Mapped[datetime | None]
+    run_started_at: Mapped[datetime | None]
+    """When the run that holds the job began; None: it is not running."""
+    run_seconds: Mapped[float] = mapped_column(server_default="0")
+    """How long the runs that are over took, together."""
     finished_at: Mapped[datetime | None]
     fine_tuned_model: Mapped[str | None]
     result_files: Mapped[list[str]] = mapped_column(server_default="[]")
@@ -125,7 +171,7 @@ class Job(Base):
     """`{code, message, param}` of a failed job."""
 
     __table_args__ = (
-        Index("ix_jobs_created_at_id", "created_at", "id"),
+        Index("ix_jobs_project_id_created_at_id", "project_id", "created_at", "id"),
         Index(
             "ix_jobs_live",
             "state",
@@ -175,9 +221,12 @@ class TunedModel(Base):
 
     id: Mapped[str] = mapped_column(primary_key=True)
     """`ft:BASE:ORG:SUFFIX:ID`, the name that `fine_tuned_model` shows."""
+    project_id: Mapped[str] = mapped_column(ForeignKey("projects.id"), index=True)
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
     base_model: Mapped[str]
     job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id"), unique=True)
     prefix: Mapped[str]
+    bytes: Mapped[int] = mapped_column(BigInteger)
+    """Of all artifacts together."""
     artifacts: Mapped[list[dict[str, Any]]]
     """Every object under `prefix`: `{path, bytes, sha256}`, path relative to it."""

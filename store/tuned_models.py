@@ -5,12 +5,13 @@ from __future__ import annotations
 import string
 from collections.abc import Sequence
 
-from sqlalchemy import select
+from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
 from store.ids import random_text
 from store.objects import ObjectInfo
 from store.tables import Job, TunedModel
+from store.tenant import Tenant
 
 ORGANIZATION = "isthmus"
 
@@ -36,9 +37,11 @@ def create_tuned_model(
     """Write the row of a model whose artifacts are stored under `prefix`."""
     model = TunedModel(
         id=model_id,
+        project_id=job.project_id,
         base_model=job.model,
         job_id=job.id,
         prefix=prefix,
+        bytes=sum(item.bytes for item in artifacts),
         artifacts=[
             {"path": item.key.removeprefix(prefix), "bytes": item.bytes, "sha256": item.sha256}
             for item in artifacts
@@ -50,16 +53,21 @@ def create_tuned_model(
     return model
 
 
-def get_tuned_model(session: Session, model_id: str) -> TunedModel | None:
-    """A model by its name, or None."""
-    return session.get(TunedModel, model_id)
+def get_tuned_model(tenant: Tenant, model_id: str) -> TunedModel | None:
+    """A model of the project by its name, or None."""
+    return tenant.session.scalars(_models(tenant).where(TunedModel.id == model_id)).one_or_none()
 
 
-def get_tuned_model_of_job(session: Session, job_id: str) -> TunedModel | None:
-    """The model that a job made, or None."""
-    return session.scalars(select(TunedModel).where(TunedModel.job_id == job_id)).one_or_none()
+def get_tuned_model_of_job(tenant: Tenant, job_id: str) -> TunedModel | None:
+    """The model that a job of the project made, or None."""
+    return tenant.session.scalars(_models(tenant).where(TunedModel.job_id == job_id)).one_or_none()
 
 
-def list_tuned_models(session: Session) -> list[TunedModel]:
-    """All models, newest first."""
-    return list(session.scalars(select(TunedModel).order_by(TunedModel.created_at.desc(), TunedModel.id)))
+def list_tuned_models(tenant: Tenant) -> list[TunedModel]:
+    """All models of the project, newest first."""
+    query = _models(tenant).order_by(TunedModel.created_at.desc(), TunedModel.id)
+    return list(tenant.session.scalars(query))
+
+
+def _models(tenant: Tenant) -> Select[TunedModel]:
+    return select(TunedModel).where(TunedModel.project_id == tenant.project_id)

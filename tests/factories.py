@@ -13,15 +13,29 @@ from store import jobs, runs
 from store.database import Database
 from store.files import create_file, file_key, new_file_id
 from store.objects import ObjectInfo, ObjectStore
+from store.projects import DEFAULT_PROJECT
 from store.tables import File, Job
+from store.tenant import Tenant
 
 
-def make_file(session: Session, *, purpose: str = "fine-tune", data_format: FormatName = "chat") -> File:
+def tenant(session: Session) -> Tenant:
+    """The default project's view."""
+    return Tenant(session, DEFAULT_PROJECT)
+
+
+def make_file(
+    session: Session,
+    *,
+    purpose: str = "fine-tune",
+    data_format: FormatName = "chat",
+    project_id: str = DEFAULT_PROJECT,
+) -> File:
     """A file row without bytes."""
     file_id = new_file_id()
     stored = ObjectInfo(file_key(file_id), 10, "0" * 64)
     return create_file(
         session,
+        project_id=project_id,
         file_id=file_id,
         filename="data.jsonl",
         purpose=purpose,
@@ -37,15 +51,24 @@ def upload(database: Database, objects: ObjectStore, data: bytes) -> str:
     stored = objects.put(file_key(file_id), io.BytesIO(data))
     with database.session() as session:
         create_file(
-            session, file_id=file_id, filename="data.jsonl", purpose="fine-tune", stored=stored, rows=1
+            session,
+            project_id=DEFAULT_PROJECT,
+            file_id=file_id,
+            filename="data.jsonl",
+            purpose="fine-tune",
+            stored=stored,
+            rows=1,
         )
     return file_id
 
 
-def make_job(session: Session, *, metadata: dict[str, str] | None = None) -> Job:
+def make_job(
+    session: Session, *, metadata: dict[str, str] | None = None, project_id: str = DEFAULT_PROJECT
+) -> Job:
     """A queued job."""
-    spec = JobSpec(model="tiny", training_file=make_file(session).id)
-    return jobs.create_job(session, spec=spec, request={"model": "tiny"}, metadata=metadata)
+    spec = JobSpec(model="tiny", training_file=make_file(session, project_id=project_id).id)
+    owner = Tenant(session, project_id)
+    return jobs.create_job(owner, spec=spec, request={"model": "tiny"}, metadata=metadata)
 
 
 def claimed(database: Database, *, lease_seconds: float = 30.0) -> runs.Claim:

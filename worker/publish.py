@@ -75,6 +75,7 @@ class Publication:
         model_id = new_model_id(job.model, job.suffix)
         create_file(
             session,
+            project_id=job.project_id,
             file_id=self._file_id,
             filename=RESULTS_NAME,
             purpose=RESULTS_PURPOSE,

@@ -23,7 +23,7 @@ from store.objects import LocalObjects
 from store.settings import Settings
 from store.tables import Job
 from tests.conftest import fresh_database
-from tests.factories import read_job, upload
+from tests.factories import read_job, tenant, upload
 from tests.tiny_model import make_tiny_model
 from worker.app import create_app, send
 
@@ -46,7 +46,7 @@ class Service:
         file_id = upload(self.database, self.objects, data)
         spec = JobSpec(model=model, training_file=file_id, max_steps=steps, n_epochs=50, batch_size=1)
         with self.database.session() as session:
-            return jobs.create_job(session, spec=spec, request={"model": model}, suffix="test").id
+            return jobs.create_job(tenant(session), spec=spec, request={"model": model}, suffix="test").id
 
     def send(self, job_id: str) -> None:
         """Send a wake-up."""
@@ -55,7 +55,7 @@ class Service:
     def cancel(self, job_id: str) -> None:
         """Cancel as the API does."""
         with self.database.session() as session:
-            jobs.request_cancel(session, job_id)
+            jobs.request_cancel(tenant(session), job_id)
         bus.publish_cancel(self.redis, job_id)
 
     def wait(self, job_id: str, done: Callable[[Job], bool]) -> Job:

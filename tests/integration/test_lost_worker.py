@@ -9,6 +9,7 @@ import pytest
 
 from store.steps import metric_series
 from store.tables import State
+from tests.factories import tenant
 from tests.integration.conftest import Service, chat_lines, trainers, wait_until_gone
 
 STEPS = 150
@@ -42,4 +43,4 @@ def test_a_job_survives_a_stopped_and_a_killed_worker(service: Service) -> None:
         job = service.wait_until_ended(job_id)
     assert (job.state, job.error, job.attempt) == (State.SUCCEEDED, None, 3), service.log()
     with service.database.session() as session:
-        assert metric_series(session, job.id, keys=[]).steps == list(range(1, STEPS + 1))
+        assert metric_series(tenant(session), job.id, keys=[]).steps == list(range(1, STEPS + 1))

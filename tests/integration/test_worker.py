@@ -15,7 +15,7 @@ from store.files import get_file
 from store.steps import importance_series, metric_series
 from store.tables import State
 from store.tuned_models import get_tuned_model
-from tests.factories import read_job
+from tests.factories import read_job, tenant
 from tests.integration.conftest import Service, chat_lines, trainers, wait_until_gone
 
 LONG = 5000
@@ -34,10 +34,10 @@ def test_a_job_that_nobody_sent_is_sent_trained_and_published(service: Service) 
     assert (job.attempt, job.step, job.total_steps, job.layers) == (1, 3, 3, 2)
     assert job.report is not None
     with service.database.session() as session:
-        metrics = metric_series(session, job.id, keys=["loss"])
-        importance = importance_series(session, job.id)
-        log = [event.message for event in reversed(list_events(session, job.id, limit=100).rows)]
-        model = get_tuned_model(session, job.fine_tuned_model or "")
+        metrics = metric_series(tenant(session), job.id, keys=["loss"])
+        importance = importance_series(tenant(session), job.id)
+        log = [event.message for event in reversed(list_events(tenant(session), job.id, limit=100).rows)]
+        model = get_tuned_model(tenant(session), job.fine_tuned_model or "")
         results = get_file(session, job.result_files[0])
     assert metrics.steps == importance.steps == [1, 2, 3]
     assert [len(scores) for scores in importance.importance] == [2, 2, 2]
@@ -71,7 +71,7 @@ def test_a_bad_line_fails_the_job_with_its_number(service: Service) -> None:
 
 def test_a_message_for_an_ended_job_does_nothing_and_an_unknown_model_is_an_error(service: Service) -> None:
     with service.database.session() as session:
-        (before,) = jobs.list_jobs(session, limit=1).rows
+        (before,) = jobs.list_jobs(tenant(session), limit=1).rows
     assert before.finished_at is not None
     service.send(before.id)
     # The worker takes one message at a time, in order: when the next job has ended, the repeat is done with.

@@ -12,7 +12,7 @@ from store.database import Database
 from store.events import append_events, list_events
 from store.paging import UnknownCursor
 from store.tables import Event, State
-from tests.factories import claim, claimed, make_job, read_job
+from tests.factories import claim, claimed, make_job, read_job, tenant
 
 STARTED = Started(
     total_steps=7, layers=2, examples=3, trainable_parameters=10, total_parameters=1000, device="cpu"
@@ -21,7 +21,7 @@ STARTED = Started(
 
 def messages(database: Database, job_id: str) -> list[str]:
     with database.session() as session:
-        return [event.message for event in reversed(list_events(session, job_id).rows)]
+        return [event.message for event in reversed(list_events(tenant(session), job_id).rows)]
 
 
 def test_a_new_job_is_queued_with_two_events_and_no_wake_up(database: Database) -> None:
@@ -46,7 +46,7 @@ def test_pages_go_from_newest_to_oldest_without_gap_or_repeat(database: Database
     after = None
     with database.session() as session:
         for more in (True, True, False):
-            page = jobs.list_jobs(session, after=after, limit=2)
+            page = jobs.list_jobs(tenant(session), after=after, limit=2)
             assert page.has_more is more
             seen += [job.id for job in page.rows]
             after = seen[-1]
@@ -56,8 +56,8 @@ def test_pages_go_from_newest_to_oldest_without_gap_or_repeat(database: Database
 def test_pages_split_jobs_of_one_moment_by_id(database: Database) -> None:
     with database.session() as session:  # one transaction: one created_at
         made = sorted((make_job(session).id for _ in range(3)), reverse=True)
-        first = jobs.list_jobs(session, limit=2)
-        rest = jobs.list_jobs(session, limit=2, after=first.rows[-1].id)
+        first = jobs.list_jobs(tenant(session), limit=2)
+        rest = jobs.list_jobs(tenant(session), limit=2, after=first.rows[-1].id)
     assert [job.id for job in [*first.rows, *rest.rows]] == made
 
 
@@ -66,13 +66,13 @@ def test_lists_filter_by_all_metadata_pairs(database: Database) -> None:
         both = make_job(session, metadata={"team": "a", "run": "1"}).id
         make_job(session, metadata={"team": "a", "run": "2"})
         make_job(session)
-        found = jobs.list_jobs(session, metadata={"team": "a", "run": "1"}).rows
+        found = jobs.list_jobs(tenant(session), metadata={"team": "a", "run": "1"}).rows
     assert [job.id for job in found] == [both]
 
 
 def test_an_unknown_cursor_is_named(database: Database) -> None:
     with database.session() as session, pytest.raises(UnknownCursor, match="ftjob-none"):
-        jobs.list_jobs(session, after="ftjob-none")
+        jobs.list_jobs(tenant(session), after="ftjob-none")
 
 
 def test_of_many_workers_exactly_one_claims_a_job(database: Database) -> None:
@@ -98,20 +98,20 @@ def test_of_many_workers_exactly_one_claims_a_job(database: Database) -> None:
 def test_a_cancelled_queued_job_ends_at_once_and_cannot_be_claimed(database: Database) -> None:
     with database.session() as session:
         job_id = make_job(session).id
-        cancelled = jobs.request_cancel(session, job_id)
+        cancelled = jobs.request_cancel(tenant(session), job_id)
     assert cancelled is not None
     assert cancelled.state is State.CANCELLED
     with database.session() as session:
         assert runs.claim(session, job_id, worker="late", lease_seconds=30) is None
         with pytest.raises(jobs.JobEnded, match="already ended: cancelled"):
-            jobs.request_cancel(session, job_id)
+            jobs.request_cancel(tenant(session), job_id)
 
 
 def test_a_running_job_is_asked_once_to_cancel(database: Database) -> None:
     held = claimed(database)
     for _ in range(2):
         with database.session() as session:
-            job = jobs.request_cancel(session, held.job_id)
+            job = jobs.request_cancel(tenant(session), held.job_id)
             assert job is not None
             assert (job.state, job.cancel_requested) == (State.RUNNING, True)
     assert messages(database, held.job_id).count("Cancel requested") == 1
@@ -122,7 +122,7 @@ def test_a_running_job_is_asked_once_to_cancel(database: Database) -> None:
 
 def test_cancel_of_no_job_is_none(database: Database) -> None:
     with database.session() as session:
-        assert jobs.request_cancel(session, "ftjob-none") is None
+        assert jobs.request_cancel(tenant(session), "ftjob-none") is None
 
 
 def test_a_heartbeat_moves_the_lease_and_is_fenced(database: Database) -> None:
@@ -151,7 +151,7 @@ def test_a_released_job_is_queued_unsent_and_its_next_attempt_is_higher(database
 def test_a_released_job_whose_cancel_was_requested_is_cancelled(database: Database) -> None:
     held = claimed(database)
     with database.session() as session:
-        jobs.request_cancel(session, held.job_id)
+        jobs.request_cancel(tenant(session), held.job_id)
         runs.release(session, held.job_id, held.attempt, message="Worker stopped")
     assert read_job(database, held.job_id).state is State.CANCELLED
 
@@ -176,7 +176,7 @@ def test_lost_workers_are_forgiven_until_the_last(database: Database) -> None:
 def test_a_lost_job_whose_cancel_was_requested_is_cancelled(database: Database) -> None:
     held = claimed(database, lease_seconds=0)
     with database.session() as session:
-        jobs.request_cancel(session, held.job_id)
+        jobs.request_cancel(tenant(session), held.job_id)
         (expired,) = runs.expired_jobs(session)
         runs.take_back(session, expired, max_losses=3)
     assert read_job(database, held.job_id).state is State.CANCELLED
@@ -205,7 +205,7 @@ def test_the_start_of_training_is_stored_and_logged(database: Database) -> None:
     with database.session() as session:
         assert runs.record_start(session, held.job_id, held.attempt, STARTED)
         assert not runs.record_start(session, held.job_id, held.attempt + 1, STARTED)
-        newest = list_events(session, held.job_id, limit=1).rows[0]
+        newest = list_events(tenant(session), held.job_id, limit=1).rows[0]
     job = read_job(database, held.job_id)
     assert (job.total_steps, job.layers) == (7, 2)
     assert newest.data["trainable_parameters"] == 10

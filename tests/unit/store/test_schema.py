@@ -14,6 +14,7 @@ from store.database import Database, psycopg_url
 from store.files import list_files
 from store.jobs import list_jobs
 from store.tables import Base
+from tests.factories import tenant
 
 
 def test_the_migrated_schema_is_the_models(database: Database) -> None:
@@ -52,8 +53,8 @@ def test_rows_of_the_first_schema_are_kept(database: Database, database_url: str
             )
     upgrade(database_url)
     with database.session() as session:
-        assert [file.format for file in list_files(session).rows] == ["chat"]
-        specs = {job.id: JobSpec.model_validate(job.spec) for job in list_jobs(session).rows}
+        assert [file.format for file in list_files(tenant(session)).rows] == ["chat"]
+        specs = {job.id: JobSpec.model_validate(job.spec) for job in list_jobs(tenant(session)).rows}
     assert specs["dropping"].ist == IstSpec(optimizer_state="reset")
     assert (specs["keeping"].ist, specs["plain"].ist) == (IstSpec(), None)
 

@@ -9,7 +9,7 @@ from store.database import Database
 from store.events import list_events
 from store.states import TERMINAL, TRANSITIONS, sources, transition
 from store.tables import Job, State
-from tests.factories import make_job, read_job
+from tests.factories import make_job, read_job, tenant
 
 
 def test_terminal_states_are_the_three_ends() -> None:
@@ -48,7 +48,7 @@ def test_a_transition_writes_one_event_with_the_state_in_its_data(database: Data
         job = make_job(session)
         transition(session, job.id, State.CANCELLED, message="Job cancelled", data={"why": "test"})
     with database.session() as session:
-        newest = list_events(session, job.id, limit=1).rows[0]
+        newest = list_events(tenant(session), job.id, limit=1).rows[0]
     assert (newest.message, newest.data) == ("Job cancelled", {"why": "test", "state": "cancelled"})
     assert newest.seq == read_job(database, job.id).last_seq
 
@@ -62,7 +62,7 @@ def test_nothing_of_a_transition_stays_when_its_transaction_fails(database: Data
     job = read_job(database, job_id)
     assert job.state is State.QUEUED
     with database.session() as session:
-        assert all(event.seq <= job.last_seq for event in list_events(session, job_id).rows)
+        assert all(event.seq <= job.last_seq for event in list_events(tenant(session), job_id).rows)
 
 
 def test_a_stale_attempt_cannot_move_a_job(database: Database) -> None:

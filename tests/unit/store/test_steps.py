@@ -13,7 +13,7 @@ from store.paging import UnknownCursor
 from store.steps import append_steps, importance_series, metric_series
 from store.stream import read_stream
 from store.tables import Event, StepRecord
-from tests.factories import claim, claimed, read_job, step
+from tests.factories import claim, claimed, read_job, step, tenant
 
 
 def test_steps_come_back_as_series_and_move_the_jobs_progress(database: Database) -> None:
@@ -21,9 +21,9 @@ def test_steps_come_back_as_series_and_move_the_jobs_progress(database: Database
     with database.session() as session:
         assert append_steps(session, held.job_id, held.attempt, [step(1), step(2, loss=0.5), step(3)])
     with database.session() as session:
-        metrics = metric_series(session, held.job_id, keys=["loss", "absent"])
-        importance = importance_series(session, held.job_id, after_step=1, limit=1)
-        everything = metric_series(session, held.job_id)
+        metrics = metric_series(tenant(session), held.job_id, keys=["loss", "absent"])
+        importance = importance_series(tenant(session), held.job_id, after_step=1, limit=1)
+        everything = metric_series(tenant(session), held.job_id)
     assert metrics.steps == [1, 2, 3]
     assert metrics.series == {"loss": [1.0, 0.5, 1.0], "absent": [None, None, None]}
     assert metrics.time[0] == pytest.approx(1_700_000_001.0)
@@ -44,9 +44,11 @@ def test_a_repeated_step_keeps_its_first_record_and_progress_never_goes_back(dat
     assert read_job(database, held.job_id).step == 2
     with database.session() as session:
         append_steps(session, held.job_id, again.attempt, [step(2, loss=9.0), step(3, loss=3.0)])
-        series = metric_series(session, held.job_id, keys=["loss"])
+        series = metric_series(tenant(session), held.job_id, keys=["loss"])
         steps = [
-            item.row.step for item in read_stream(session, held.job_id, 0) if isinstance(item.row, StepRecord)
+            item.row.step
+            for item in read_stream(tenant(session), held.job_id, 0)
+            if isinstance(item.row, StepRecord)
         ]
     assert (series.steps, series.series["loss"]) == ([1, 2, 3], [1.0, 2.0, 3.0])
     assert steps == [1, 2, 3]
@@ -63,7 +65,7 @@ def test_a_stale_attempt_writes_nothing(database: Database) -> None:
         assert not append_events(session, held.job_id, held.attempt, [Message("late")])
     assert read_job(database, held.job_id).last_seq == before
     with database.session() as session:
-        assert metric_series(session, held.job_id).steps == []
+        assert metric_series(tenant(session), held.job_id).steps == []
 
 
 def test_an_ended_job_takes_no_more_steps(database: Database) -> None:
@@ -79,8 +81,8 @@ def test_values_that_json_cannot_hold_become_null(database: Database) -> None:
         append_steps(session, held.job_id, held.attempt, [step(1, loss=math.nan), step(2, loss=math.inf)])
         append_events(session, held.job_id, held.attempt, [Message("x", data={"a": [math.nan, {"b": "\0"}]})])
     with database.session() as session:
-        assert metric_series(session, held.job_id, keys=["loss"]).series == {"loss": [None, None]}
-        assert list_events(session, held.job_id).rows[0].data == {"a": [None, {"b": "\ufffd"}]}
+        assert metric_series(tenant(session), held.job_id, keys=["loss"]).series == {"loss": [None, None]}
+        assert list_events(tenant(session), held.job_id).rows[0].data == {"a": [None, {"b": "\ufffd"}]}
 
 
 def test_the_stream_is_complete_ordered_and_resumes_anywhere(database: Database) -> None:
@@ -90,9 +92,9 @@ def test_the_stream_is_complete_ordered_and_resumes_anywhere(database: Database)
             append_steps(session, held.job_id, held.attempt, [step(number)])
             append_events(session, held.job_id, held.attempt, [Message(f"after {number}")])
     with database.session() as session:
-        whole = read_stream(session, held.job_id, 0)
+        whole = read_stream(tenant(session), held.job_id, 0)
         pieces, cursor = [], 0
-        while part := read_stream(session, held.job_id, cursor, limit=2):
+        while part := read_stream(tenant(session), held.job_id, cursor, limit=2):
             pieces += part
             cursor = part[-1].seq
     seqs = [item.seq for item in whole]
@@ -104,20 +106,20 @@ def test_the_stream_is_complete_ordered_and_resumes_anywhere(database: Database)
 
 def test_the_stream_of_nobody_is_empty(database: Database) -> None:
     with database.session() as session:
-        assert read_stream(session, "ftjob-none", 0) == []
+        assert read_stream(tenant(session), "ftjob-none", 0) == []
 
 
 def test_events_page_newest_first(database: Database) -> None:
     held = claimed(database)
     with database.session() as session:
         append_events(session, held.job_id, None, [Message(str(number)) for number in range(3)])
-        first = list_events(session, held.job_id, limit=2)
-        second = list_events(session, held.job_id, limit=50, after=first.rows[-1].id)
+        first = list_events(tenant(session), held.job_id, limit=2)
+        second = list_events(tenant(session), held.job_id, limit=50, after=first.rows[-1].id)
         assert [event.message for event in first.rows] == ["2", "1"]
         assert second.rows[0].message == "0"
         assert (first.has_more, second.has_more) == (True, False)
         with pytest.raises(UnknownCursor):
-            list_events(session, held.job_id, after="ftevent-none")
+            list_events(tenant(session), held.job_id, after="ftevent-none")
 
 
 def test_a_message_for_no_job_is_refused(database: Database) -> None:

@@ -14,7 +14,7 @@ from store.files import list_files
 from store.objects import LocalObjects
 from store.tables import State
 from store.tuned_models import get_tuned_model_of_job
-from tests.factories import claimed, read_job
+from tests.factories import claimed, read_job, tenant
 from worker.publish import RESULTS_PURPOSE, Publication
 from worker.reporter import JobLost
 
@@ -49,7 +49,7 @@ def test_the_job_succeeds_with_model_file_and_report(
     stored = read_job(database, held.job_id)
     assert (stored.state, stored.report) == (State.SUCCEEDED, {"final_loss": 0.5})
     with database.session() as session:
-        model = get_tuned_model_of_job(session, job.id)
+        model = get_tuned_model_of_job(tenant(session), job.id)
         assert model is not None
         assert stored.fine_tuned_model == model.id
         assert [item["path"] for item in model.artifacts] == [
@@ -57,7 +57,9 @@ def test_the_job_succeeds_with_model_file_and_report(
             "report.json",
             "steps.csv",
         ]
-        assert [file.id for file in list_files(session, purpose=RESULTS_PURPOSE).rows] == stored.result_files
+        assert [
+            file.id for file in list_files(tenant(session), purpose=RESULTS_PURPOSE).rows
+        ] == stored.result_files
 
 
 def test_a_commit_whose_answer_was_lost_is_not_done_twice(
@@ -81,6 +83,6 @@ def test_a_lost_job_leaves_neither_rows_nor_objects(
         Publication(objects, held.job_id, held.attempt, output, RESULT).publish(database)
     assert list(objects.list("")) == []
     with database.session() as session:
-        assert get_tuned_model_of_job(session, held.job_id) is None
-        assert list_files(session, purpose=RESULTS_PURPOSE).rows == []
+        assert get_tuned_model_of_job(tenant(session), held.job_id) is None
+        assert list_files(tenant(session), purpose=RESULTS_PURPOSE).rows == []
     assert read_job(database, held.job_id).state is State.CANCELLED

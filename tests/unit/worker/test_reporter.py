@@ -16,7 +16,7 @@ from store import bus, runs
 from store.database import Database
 from store.stream import read_stream
 from store.tables import Event
-from tests.factories import claim, claimed, read_job, step
+from tests.factories import claim, claimed, read_job, step, tenant
 from worker import reporter as reporter_module
 from worker.reporter import JobLost, Reporter
 
@@ -46,7 +46,7 @@ class Flaky(Database):
 def numbers(database: Database, job_id: str) -> list[int | str]:
     """Steps by number and events by text, in the stream's order, after the job's own events."""
     with database.session() as session:
-        items = read_stream(session, job_id, 3, limit=1000)
+        items = read_stream(tenant(session), job_id, 3, limit=1000)
     return [item.row.message if isinstance(item.row, Event) else item.row.step for item in items]
 
 
@@ -75,7 +75,9 @@ def test_a_checkpoint_is_an_event_in_its_place(database: Database, redis_client:
     reporter.close()
     assert numbers(database, held.job_id) == [1, "Checkpoint at step 1", "on", 2]
     with database.session() as session:
-        events = [item.row for item in read_stream(session, held.job_id, 3) if isinstance(item.row, Event)]
+        events = [
+            item.row for item in read_stream(tenant(session), held.job_id, 3) if isinstance(item.row, Event)
+        ]
     assert (events[0].level, events[0].data) == ("info", {"step": 1})
 
 
@@ -104,7 +106,7 @@ def test_a_lost_job_stops_the_run_and_stores_nothing(database: Database, redis_c
     with pytest.raises(JobLost):
         reporter.close()
     with database.session() as session:
-        rows = [item.row for item in read_stream(session, held.job_id, 0)]
+        rows = [item.row for item in read_stream(tenant(session), held.job_id, 0)]
     assert all(isinstance(row, Event) for row in rows)
     assert read_job(database, held.job_id).step == 0
 

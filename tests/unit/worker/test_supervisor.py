@@ -16,7 +16,7 @@ from store import jobs, runs
 from store.database import Database
 from store.runs import Claim
 from store.settings import Settings
-from tests.factories import claim, claimed
+from tests.factories import claim, claimed, tenant
 from worker import retry
 from worker.retry import until_back
 from worker.scratch import Scratch
@@ -105,7 +105,7 @@ def test_a_heartbeat_tells_a_cancel_a_takeover_and_an_end_apart(
 ) -> None:
     cancelled, taken, ended = claimed(database), claimed(database), claimed(database)
     with database.session() as session:
-        jobs.request_cancel(session, cancelled.job_id)
+        jobs.request_cancel(tenant(session), cancelled.job_id)
         runs.release(session, taken.job_id, taken.attempt, message="taken")
         runs.finish_failed(session, ended.job_id, ended.attempt, code="x", message="by the trainer")
     claim(database, taken.job_id)

@@ -1,0 +1,167 @@
+"""API keys: made once and shown once; looked up by their SHA-256, dead when revoked, expired or archived."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Literal, get_args
+
+from sqlalchemy import Select, func, or_, select, tuple_, update
+from sqlalchemy.orm import Session
+
+from store.ids import new_id, random_text
+from store.paging import Page, UnknownCursor, page_of
+from store.tables import ApiKey, Project
+
+Scope = Literal["read", "write", "admin"]
+SCOPES: tuple[Scope, ...] = get_args(Scope)
+"""read: look; write: make, change and remove; admin: projects, keys and quotas. None holds another."""
+
+PREFIX = "isk-"
+SECRET_CHARACTERS = 43
+"""256 bits."""
+SHOWN_CHARACTERS = len(PREFIX) + 6
+USE_EVERY = timedelta(minutes=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """What a key that is alive may do."""
+
+    key_id: str
+    project_id: str
+    scopes: frozenset[str]
+    sha256: str
+    expires_at: datetime | None
+    max_requests_per_minute: int | None
+    """Of its project; None: none of its own."""
+
+
+def digest(key: str) -> str:
+    """A key as it is kept."""
+    return hashlib.sha256(key.encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def create_key(
+    session: Session,
+    *,
+    project_id: str,
+    name: str,
+    scopes: frozenset[Scope],
+    lifetime: timedelta | None = None,
+) -> tuple[ApiKey, str]:
+    """A new key's row, and the key itself, which nothing can show again."""
+    secret = PREFIX + random_text(SECRET_CHARACTERS)
+    key = ApiKey(
+        id=new_id("key"),
+        project_id=project_id,
+        name=name,
+        prefix=secret[:SHOWN_CHARACTERS],
+        sha256=digest(secret),
+        scopes=[scope for scope in SCOPES if scope in scopes],
+        expires_at=None if lifetime is None else datetime.now(UTC) + lifetime,
+    )
+    session.add(key)
+    session.flush()
+    session.refresh(key)
+    return key, secret
+
+
+def use_key(session: Session, sha256: str) -> Holder | None:
+    """Who holds the key with this SHA-256, and note that it was used; None: no key that is alive."""
+    return _use(session, _alive().where(ApiKey.sha256 == sha256))
+
+
+def use_key_by_id(session: Session, key_id: str) -> Holder | None:
+    """Who holds the key with this id, for a caller who has shown it before; as `use_key`."""
+    return _use(session, _alive().where(ApiKey.id == key_id))
+
+
+def is_alive(session: Session, key_id: str) -> bool:
+    """Whether the key still opens anything."""
+    return session.execute(_alive().where(ApiKey.id == key_id)).first() is not None
+
+
+def get_key(session: Session, project_id: str, key_id: str) -> ApiKey | None:
+    """A key of a project, alive or not, or None."""
+    return session.scalars(
+        select(ApiKey).where(ApiKey.id == key_id, ApiKey.project_id == project_id)
+    ).one_or_none()
+
+
+def list_keys(
+    session: Session,
+    project_id: str,
+    *,
+    after: str | None = None,
+    limit: int = 20,
+    include_revoked: bool = False,
+) -> Page[ApiKey]:
+    """A page of a project's keys, newest first. Raises UnknownCursor when `after` is none of them."""
+    query = (
+        select(ApiKey)
+        .where(ApiKey.project_id == project_id)
+        .order_by(ApiKey.created_at.desc(), ApiKey.id.desc())
+        .limit(limit + 1)
+    )
+    if not include_revoked:
+        query = query.where(ApiKey.revoked_at.is_(None))
+    if after is not None:
+        last = get_key(session, project_id, after)
+        if last is None:
+            raise UnknownCursor(after)
+        query = query.where(tuple_(ApiKey.created_at, ApiKey.id) < (last.created_at, last.id))
+    return page_of(session.scalars(query).all(), limit)
+
+
+def revoke_key(session: Session, key: ApiKey) -> None:
+    """Make the key worthless, with the cookies bought with it; twice changes nothing."""
+    if key.revoked_at is None:
+        key.revoked_at = datetime.now(UTC)
+        session.flush()
+
+
+def has_admin(session: Session) -> bool:
+    """Whether any key that is alive has the scope admin."""
+    return session.execute(_alive().where(ApiKey.scopes.contains(["admin"])).limit(1)).first() is not None
+
+
+def _alive() -> Select[ApiKey, int | None]:
+    return (
+        select(ApiKey, Project.max_requests_per_minute)
+        .join(Project, Project.id == ApiKey.project_id)
+        .where(
+            ApiKey.revoked_at.is_(None),
+            or_(ApiKey.expires_at.is_(None), ApiKey.expires_at > func.clock_timestamp()),
+            Project.archived_at.is_(None),
+        )
+    )
+
+
+def _use(session: Session, query: Select[ApiKey, int | None]) -> Holder | None:
+    row = session.execute(query).one_or_none()
+    if row is None:
+        return None
+    key, max_requests = row.tuple()
+    if key.last_used_at is None or key.last_used_at < datetime.now(UTC) - USE_EVERY:
+        _note_use(session, key.id)
+    return Holder(
+        key_id=key.id,
+        project_id=key.project_id,
+        scopes=frozenset(key.scopes),
+        sha256=key.sha256,
+        expires_at=key.expires_at,
+        max_requests_per_minute=max_requests,
+    )
+
+
+def _note_use(session: Session, key_id: str) -> None:
+    """Write the use down; of many requests at once, the first does."""
+    stale = ApiKey.last_used_at < func.clock_timestamp() - USE_EVERY
+    session.execute(
+        update(ApiKey)
+        .where(ApiKey.id == key_id, or_(ApiKey.last_used_at.is_(None), stale))
+        .values(last_used_at=func.clock_timestamp())
+        .execution_options(synchronize_session=False)
+    )
