@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -10,17 +11,19 @@ from pydantic import ValidationError
 from starlette.middleware import Middleware
 
 from api import errors
-from api.auth import KeyRing, require_key
+from api.auth import require_admin, require_key
 from api.middleware import BodyLimit, RequestFrame
-from api.routes import files, health, jobs, models, series, session, stream
+from api.routes import files, health, jobs, models, organization, quota, series, session, stream
 from api.services import open_services
 from api.web import DEFAULT_BUILD, Dashboard
 from store.settings import Settings, get_settings
 
+logger = logging.getLogger(__name__)
+
 DESCRIPTION = """A self-hosted fine-tuning service around Importance-aware Sparse Tuning.
 
 Files, jobs, events and models have OpenAI's shapes, so the `openai` client works with this base address.
-Metrics, importance, artifacts and the live stream are our own."""
+Metrics, importance, artifacts and the live stream are our own. A key sees its own project and no other."""
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
@@ -29,13 +32,16 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     Raises SystemExit, with one line that says what is missing, when it cannot be configured.
     """
     settings = settings or _environment()
-    if settings.api_key is None or not settings.api_key.get_secret_value():
-        raise SystemExit("api: ISTHMUS_API_KEY is not set; set it to the key that clients are to send")
-    keys = KeyRing(settings.api_key.get_secret_value())
+    if settings.api_key is None:
+        logger.info("ISTHMUS_API_KEY is not set: only keys made by `python -m api.admin` are taken")
+    elif not settings.api_key.get_secret_value():
+        raise SystemExit(
+            "api: ISTHMUS_API_KEY is empty; set it to a key, or unset it and run `python -m api.admin`"
+        )
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with open_services(settings, keys) as services:
+        async with open_services(settings) as services:
             app.state.services = services
             yield
 
@@ -58,12 +64,13 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
 
 def _v1() -> APIRouter:
-    """The routes that need the key; the stream checks it by itself, after it has accepted the socket."""
+    """The routes that need a key; the stream checks it by itself, after it has accepted the socket."""
     guarded = APIRouter(prefix="/v1", dependencies=[Depends(require_key)])
-    for resource in (files, jobs, series, models):
+    for resource in (files, jobs, series, models, quota):
         guarded.include_router(resource.router)
     v1 = APIRouter()
     v1.include_router(guarded)
+    v1.include_router(organization.router, prefix="/v1", dependencies=[Depends(require_admin)])
     v1.include_router(stream.router, prefix="/v1")
     return v1
 

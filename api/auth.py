@@ -1,10 +1,9 @@
-"""Who asks: a bearer of the API key, or the dashboard by its cookie (no session is stored anywhere)."""
+"""Who asks, and whether they may: a bearer of a key, or the dashboard by its cookie."""
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import time
+from dataclasses import dataclass
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
@@ -12,52 +11,38 @@ from fastapi import Depends, Security
 from fastapi.security import APIKeyCookie, HTTPBearer
 from starlette.requests import HTTPConnection
 
+from api.cookies import COOKIE
 from api.errors import ApiError
 from api.services import Services, get_services
+from store.keys import Holder, Scope
 
-COOKIE = "isthmus_session"
-COOKIE_SECONDS = 30 * 24 * 3600
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
-Principal = Literal["key", "cookie"]
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who sent a request, and what they showed."""
+
+    holder: Holder
+    by: Literal["key", "cookie"]
 
 
-class KeyRing:
-    """The API key, kept as its SHA-256 (it has all the entropy that it needs), and the cookies made of it."""
-
-    def __init__(self, api_key: str) -> None:
-        self._digest = hashlib.sha256(api_key.encode()).digest()
-
-    def accepts(self, key: str) -> bool:
-        """Whether `key` is the API key; takes the same time for every wrong one."""
-        return hmac.compare_digest(
-            hashlib.sha256(key.encode("utf-8", "surrogateescape")).digest(), self._digest
-        )
-
-    def make_cookie(self, *, now: float) -> str:
-        """A cookie's value: when it expires, and a signature over that."""
-        expiry = int(now) + COOKIE_SECONDS
-        return f"{expiry}.{self._sign(expiry)}"
-
-    def accepts_cookie(self, value: str, *, now: float) -> bool:
-        """Whether we made this cookie, with this API key, and it has not expired."""
-        expiry, _, signature = value.partition(".")
-        if not (expiry.isascii() and expiry.isdigit() and len(expiry) <= 12 and signature.isascii()):
-            return False
-        return hmac.compare_digest(signature, self._sign(int(expiry))) and now < int(expiry)
-
-    def _sign(self, expiry: int) -> str:
-        return hmac.new(self._digest, f"isthmus session {expiry}".encode(), hashlib.sha256).hexdigest()
-
-
-def identify(connection: HTTPConnection, keys: KeyRing) -> Principal | None:
+def identify(connection: HTTPConnection, services: Services) -> Caller | None:
     """Who asks; None: nobody we know. A wrong bearer key is not mended by a good cookie."""
     header = connection.headers.get("authorization")
     if header is not None:
         scheme, _, key = header.partition(" ")
-        return "key" if scheme.lower() == "bearer" and keys.accepts(key.strip()) else None
+        if scheme.lower() != "bearer" or not key.strip():
+            return None
+        with services.database.session() as session:
+            holder = services.keys.by_key(session, key.strip())
+        return None if holder is None else Caller(holder, "key")
     cookie = connection.cookies.get(COOKIE)
-    return "cookie" if cookie is not None and keys.accepts_cookie(cookie, now=time.time()) else None
+    if cookie is None:
+        return None
+    with services.database.session() as session:
+        holder = services.keys.by_cookie(session, cookie, now=time.time())
+    return None if holder is None else Caller(holder, "cookie")
 
 
 def is_same_origin(connection: HTTPConnection) -> bool:
@@ -70,10 +55,10 @@ def is_same_origin(connection: HTTPConnection) -> bool:
 
 
 def unauthorized() -> ApiError:
-    """No key, or a wrong one."""
+    """No key, or one that is wrong, revoked or expired."""
     return ApiError(
         401,
-        "Send the API key as `Authorization: Bearer KEY`, or sign in on the dashboard",
+        "Send an API key that is alive as `Authorization: Bearer KEY`, or sign in on the dashboard",
         code="invalid_api_key",
         headers={"WWW-Authenticate": "Bearer"},
     )
@@ -86,21 +71,61 @@ def cross_origin() -> ApiError:
     )
 
 
-def check(connection: HTTPConnection, keys: KeyRing, *, changes: bool) -> None:
-    """Raise ApiError unless the caller may do this; `changes`: by cookie, only from our own page."""
-    principal = identify(connection, keys)
-    if principal is None:
+def insufficient_scope(holder: Holder, needed: Scope) -> ApiError:
+    """A key that is good, but not for this."""
+    has = ", ".join(sorted(holder.scopes)) or "none"
+    return ApiError(
+        403,
+        f"This needs a key with the scope {needed!r}; this one has: {has}. Use another key, or have an admin "
+        f"make one (`python -m api.admin keys create --project {holder.project_id} --scopes {needed}`)",
+        code="insufficient_scope",
+    )
+
+
+def admit(connection: HTTPConnection, services: Services, *, needs: Scope, from_own_page: bool) -> Caller:
+    """The caller, who may do this; raises ApiError. `from_own_page`: a cookie counts only from our page.
+
+    The answer, whatever it is, then tells how many requests the key has left.
+    """
+    caller = identify(connection, services)
+    if caller is None:
         raise unauthorized()
-    if principal == "cookie" and changes and not is_same_origin(connection):
+    rate = services.rates.count(caller.holder)
+    if rate is not None:
+        connection.state.answer_headers = rate.headers
+        if not rate.allowed:
+            raise rate.error()
+    if caller.by == "cookie" and from_own_page and not is_same_origin(connection):
         raise cross_origin()
+    if needs not in caller.holder.scopes:
+        raise insufficient_scope(caller.holder, needs)
+    return caller
+
+
+# The two schemes are there for the OpenAPI document.
+ByKey = Annotated[object, Security(HTTPBearer(auto_error=False, scheme_name="ApiKey"))]
+ByCookie = Annotated[object, Security(APIKeyCookie(name=COOKIE, auto_error=False, scheme_name="Session"))]
 
 
 def require_key(
     connection: HTTPConnection,
     services: Annotated[Services, Depends(get_services)],
-    bearer: Annotated[object, Security(HTTPBearer(auto_error=False, scheme_name="ApiKey"))],
-    cookie: Annotated[object, Security(APIKeyCookie(name=COOKIE, auto_error=False, scheme_name="Session"))],
-) -> None:
-    """The dependency of every route under `/v1`; the two schemes are there for the OpenAPI document."""
+    bearer: ByKey,
+    cookie: ByCookie,
+) -> Caller:
+    """The caller of a route on a project's own things: read for a look, write for a change."""
     del bearer, cookie
-    check(connection, services.keys, changes=connection.scope["method"] not in SAFE_METHODS)
+    changes = connection.scope["method"] not in SAFE_METHODS
+    return admit(connection, services, needs="write" if changes else "read", from_own_page=changes)
+
+
+def require_admin(
+    connection: HTTPConnection,
+    services: Annotated[Services, Depends(get_services)],
+    bearer: ByKey,
+    cookie: ByCookie,
+) -> Caller:
+    """The caller of a route on projects, keys and quotas."""
+    del bearer, cookie
+    changes = connection.scope["method"] not in SAFE_METHODS
+    return admit(connection, services, needs="admin", from_own_page=changes)

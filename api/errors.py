@@ -16,9 +16,11 @@ from api.wire.common import ErrorBody, ErrorDetail
 from ist_core.errors import DatasetError, EngineError
 from store.database import DATABASE_AWAY
 from store.paging import UnknownCursor
+from store.quotas import QuotaExceeded
 
 logger = logging.getLogger(__name__)
 
+TYPES = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
 CODES = {400: "invalid_request", 404: "not_found", 405: "method_not_allowed", 413: "too_large"}
 
 
@@ -64,6 +66,11 @@ def not_found(kind: str, identifier: str, *, param: str) -> ApiError:
     )
 
 
+def quota_exceeded(error: QuotaExceeded) -> ApiError:
+    """No room in the project: 429, as OpenAI's `insufficient_quota`, told not to be retried by the SDK."""
+    return ApiError(429, str(error), code="quota_exceeded", headers={"x-should-retry": "false"})
+
+
 def internal_error(request_id: str) -> ApiError:
     """Something that is our fault; the log has the rest under the request's id."""
     return ApiError(
@@ -94,6 +101,8 @@ def as_api_error(error: Exception) -> ApiError | None:
             return bad_request(_dataset_message(error), param=error.param, code=error.code)
         case EngineError():
             return bad_request(error.message, param=error.param, code=error.code)
+        case QuotaExceeded():
+            return quota_exceeded(error)
         case UnknownCursor():
             return bad_request(str(error), param="after", code="unknown_cursor")
         case _ if isinstance(error, DATABASE_AWAY):
@@ -105,7 +114,7 @@ def as_api_error(error: Exception) -> ApiError | None:
 
 def install(app: FastAPI) -> None:
     """Answer every known error in the one shape; unknown ones reach the middleware."""
-    for known in (HTTPException, EngineError, UnknownCursor, *DATABASE_AWAY):
+    for known in (HTTPException, EngineError, QuotaExceeded, UnknownCursor, *DATABASE_AWAY):
         app.add_exception_handler(known, _answer)
     app.add_exception_handler(RequestValidationError, _answer_validation)
 
@@ -147,4 +156,4 @@ def _dataset_message(error: DatasetError) -> str:
 def _type(status: int) -> str:
     if status >= http.HTTPStatus.INTERNAL_SERVER_ERROR:
         return "server_error"
-    return "authentication_error" if status == http.HTTPStatus.UNAUTHORIZED else "invalid_request_error"
+    return TYPES.get(status, "invalid_request_error")

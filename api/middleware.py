@@ -47,6 +47,7 @@ class RequestFrame:
                 started = True
                 headers = MutableHeaders(scope=message)
                 headers["x-request-id"] = request_id
+                headers.update(scope.get("state", {}).get("answer_headers", {}))
                 headers.setdefault("content-security-policy", API_POLICY)
                 for name, value in SECURITY_HEADERS.items():
                     headers.setdefault(name, value)

@@ -5,21 +5,20 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 import redis
 from starlette.requests import HTTPConnection
 
+from api.keyring import KeyRing
 from api.live import LiveHub
 from api.queue import JobQueue
+from api.rates import RateLimits
 from ist_core.catalog import Catalog
 from store import bus
 from store.database import Database
 from store.objects import LocalObjects, ObjectStore
 from store.settings import Settings
-
-if TYPE_CHECKING:
-    from api.auth import KeyRing
 
 POOL_SIZE = 16
 
@@ -30,6 +29,7 @@ class Services:
 
     settings: Settings
     keys: KeyRing
+    rates: RateLimits
     database: Database
     redis: redis.Redis
     objects: ObjectStore
@@ -39,7 +39,7 @@ class Services:
 
 
 @asynccontextmanager
-async def open_services(settings: Settings, keys: KeyRing) -> AsyncIterator[Services]:
+async def open_services(settings: Settings) -> AsyncIterator[Services]:
     """Open everything, without waiting for PostgreSQL or Redis (`/health` says whether they are there)."""
     database = Database(settings.database_url, pool_size=POOL_SIZE)
     client = bus.connect(settings.redis_url)
@@ -48,7 +48,8 @@ async def open_services(settings: Settings, keys: KeyRing) -> AsyncIterator[Serv
         async with LiveHub.running(settings.redis_url) as live:
             yield Services(
                 settings=settings,
-                keys=keys,
+                keys=KeyRing.of(settings),
+                rates=RateLimits(client, settings.requests_per_minute),
                 database=database,
                 redis=client,
                 objects=LocalObjects(settings.objects_dir),

@@ -10,14 +10,17 @@ from fastapi.concurrency import run_in_threadpool
 from pydantic import BaseModel
 from starlette.websockets import WebSocketDisconnect
 
+from api.auth import unauthorized
 from api.errors import bad_request, not_found
 from api.services import Services
 from api.wire.jobs import event_object, job_object
 from api.wire.series import EndFrame, EventFrame, JobFrame, StepFrame, step_object
-from store.jobs import get_job
+from store.jobs import find_job
+from store.keys import Holder
 from store.states import TERMINAL
 from store.stream import StreamItem, read_stream
 from store.tables import Event, Job
+from store.tenant import Tenant
 
 PAGE = 500
 POLL_SECONDS = 2.0
@@ -37,12 +40,13 @@ class Page:
     ended: bool
 
 
-async def follow(socket: WebSocket, services: Services, job_id: str, after: int) -> None:
+async def follow(socket: WebSocket, services: Services, holder: Holder, job_id: str, after: int) -> None:
     """Send the job's frames to an accepted socket until the job or the client ends.
 
-    Raises ApiError for an unknown job and for a cursor that the job has not reached.
+    Raises ApiError for a job that the holder's project has not, for a cursor that the job has not reached,
+    and as soon as the holder's key is dead.
     """
-    sender = asyncio.create_task(_send_all(socket, services, job_id, after))
+    sender = asyncio.create_task(_send_all(socket, services, holder, job_id, after))
     listener = asyncio.create_task(_until_gone(socket))
     try:
         await asyncio.wait({sender, listener}, return_when=asyncio.FIRST_COMPLETED)
@@ -54,15 +58,15 @@ async def follow(socket: WebSocket, services: Services, job_id: str, after: int)
         await asyncio.gather(sender, listener, return_exceptions=True)
 
 
-async def _send_all(socket: WebSocket, services: Services, job_id: str, after: int) -> None:
+async def _send_all(socket: WebSocket, services: Services, holder: Holder, job_id: str, after: int) -> None:
     # Watch before the first read, or what is written between the two would wait for the next ping.
     with services.live.watch(job_id) as pinged:
         try:
-            await _send(socket, await run_in_threadpool(_first_frame, services, job_id, after))
+            await _send(socket, await run_in_threadpool(_first_frame, services, holder, job_id, after))
             cursor = after
             while True:
                 pinged.clear()
-                page = await run_in_threadpool(_read_page, services, job_id, cursor)
+                page = await run_in_threadpool(_read_page, services, holder, job_id, cursor)
                 for frame in page.frames:
                     await _send(socket, frame)
                 cursor = page.cursor
@@ -106,9 +110,10 @@ async def _close_slow(socket: WebSocket) -> None:
         return  # the buffer is still full: the server's own keepalive drops the connection
 
 
-def _first_frame(services: Services, job_id: str, after: int) -> str:
+def _first_frame(services: Services, holder: Holder, job_id: str, after: int) -> str:
     with services.database.session() as session:
-        job = get_job(session, job_id) if job_id.isascii() and job_id.isprintable() else None
+        tenant = Tenant(session, holder.project_id)
+        job = find_job(tenant, job_id) if job_id.isascii() and job_id.isprintable() else None
         if job is None:
             raise not_found("job", ascii(job_id)[1:-1], param="job_id")
         if after > job.last_seq:
@@ -120,16 +125,19 @@ def _first_frame(services: Services, job_id: str, after: int) -> str:
         return _json(JobFrame(seq=after, data=job_object(job)))
 
 
-def _read_page(services: Services, job_id: str, cursor: int) -> Page:
+def _read_page(services: Services, holder: Holder, job_id: str, cursor: int) -> Page:
     with services.database.session() as session:
+        if not services.keys.is_alive(session, holder):
+            raise unauthorized()
+        tenant = Tenant(session, holder.project_id)
         # The job first: when it has ended by then, a page that is not full holds all there will ever be.
-        job = get_job(session, job_id)
+        job = find_job(tenant, job_id)
         if job is None:
             raise not_found("job", job_id, param="job_id")
-        items = read_stream(session, job_id, cursor, PAGE)
+        items = read_stream(tenant, job_id, cursor, PAGE)
         ended = job.state in TERMINAL
         if any(isinstance(item.row, Event) for item in items):
-            job = get_job(session, job_id) or job
+            job = find_job(tenant, job_id) or job
         frames = [frame for item in items for frame in _frames(item, job)]
     full = len(items) == PAGE
     return Page(

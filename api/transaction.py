@@ -1,24 +1,31 @@
-"""A request's transaction: committed before the answer is sent, then what must wait for the commit."""
+"""A request's transaction: committed before the answer is sent, then what must wait for the commit.
+
+A route gets one that reaches its caller's project and no other, or, for administration, all of them.
+"""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 from fastapi import Depends
 from sqlalchemy.orm import Session
 
+from api.auth import Caller, require_admin, require_key
 from api.services import Services, get_services
+from store.database import Database
+from store.tenant import Tenant
+
+Kind = TypeVar("Kind", bound="Transaction")
 
 logger = logging.getLogger(__name__)
 
 
 class Transaction:
-    """A database session and what to do when it has ended."""
+    """What to do when a database session has ended."""
 
-    def __init__(self, session: Session) -> None:
-        self.session = session
+    def __init__(self) -> None:
         self._committed: list[Callable[[], None]] = []
         self._rolled_back: list[Callable[[], None]] = []
 
@@ -32,19 +39,51 @@ class Transaction:
 
     def committed(self) -> None:
         """Run what waited for the commit."""
-        _run(self._committed)
+        _do(self._committed)
 
     def rolled_back(self) -> None:
         """Undo what was done outside the database."""
-        _run(self._rolled_back)
+        _do(self._rolled_back)
 
 
-def get_transaction(services: Annotated[Services, Depends(get_services)]) -> Iterator[Transaction]:
-    """A request's transaction; no connection is taken before the first query."""
-    transaction: Transaction | None = None
+class ProjectTransaction(Transaction):
+    """A transaction on the rows of the caller's project."""
+
+    def __init__(self, tenant: Tenant) -> None:
+        super().__init__()
+        self.tenant = tenant
+
+
+class AdminTransaction(Transaction):
+    """A transaction on projects, keys and quotas, whosesoever they are."""
+
+    def __init__(self, session: Session) -> None:
+        super().__init__()
+        self.session = session
+
+
+def get_transaction(
+    services: Annotated[Services, Depends(get_services)], caller: Annotated[Caller, Depends(require_key)]
+) -> Iterator[ProjectTransaction]:
+    """The transaction of a request by a project's key."""
+    project_id = caller.holder.project_id
+    yield from _run(services.database, lambda session: ProjectTransaction(Tenant(session, project_id)))
+
+
+def get_admin_transaction(
+    services: Annotated[Services, Depends(get_services)], caller: Annotated[Caller, Depends(require_admin)]
+) -> Iterator[AdminTransaction]:
+    """The transaction of a request by an admin's key."""
+    del caller
+    yield from _run(services.database, AdminTransaction)
+
+
+def _run(database: Database, make: Callable[[Session], Kind]) -> Iterator[Kind]:
+    """One transaction; no connection is taken before the first query."""
+    transaction: Kind | None = None
     try:
-        with services.database.session() as session:
-            transaction = Transaction(session)
+        with database.session() as session:
+            transaction = make(session)
             yield transaction
     except BaseException:
         if transaction is not None:
@@ -53,7 +92,7 @@ def get_transaction(services: Annotated[Services, Depends(get_services)]) -> Ite
     transaction.committed()
 
 
-def _run(actions: list[Callable[[], None]]) -> None:
+def _do(actions: list[Callable[[], None]]) -> None:
     for action in actions:
         try:
             action()
@@ -62,4 +101,5 @@ def _run(actions: list[Callable[[], None]]) -> None:
             logger.exception("what follows the transaction failed")
 
 
-Tx = Annotated[Transaction, Depends(get_transaction, scope="function")]
+Tx = Annotated[ProjectTransaction, Depends(get_transaction, scope="function")]
+AdminTx = Annotated[AdminTransaction, Depends(get_admin_transaction, scope="function")]

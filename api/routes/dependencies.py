@@ -7,13 +7,16 @@ from typing import Annotated
 from fastapi import Depends, Path, Query
 
 from api.services import Services, get_services
+from api.transaction import AdminTx as AdminTx
 from api.transaction import Tx as Tx
 from api.wire.common import ErrorBody
 
 ERRORS: dict[int | str, dict[str, object]] = {
     400: {"model": ErrorBody, "description": "The request cannot be done as it is; `param` names the field"},
-    401: {"model": ErrorBody, "description": "No API key, or a wrong one"},
-    404: {"model": ErrorBody, "description": "No such object"},
+    401: {"model": ErrorBody, "description": "No API key, or one that is wrong, revoked or expired"},
+    403: {"model": ErrorBody, "description": "The key lacks the scope that this needs"},
+    404: {"model": ErrorBody, "description": "No such object in the key's project"},
+    429: {"model": ErrorBody, "description": "Too many requests (Retry-After says when), or a quota is full"},
     "4XX": {"model": ErrorBody, "description": "The request is refused"},
     "5XX": {"model": ErrorBody, "description": "The server failed, or a part of it is away"},
 }

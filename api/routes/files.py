@@ -15,11 +15,13 @@ from api.errors import ApiError, bad_request, not_found
 from api.middleware import file_too_large
 from api.routes.dependencies import ERRORS, After, Identifier, OpenServices, Tx
 from api.services import Services
-from api.transaction import Transaction
-from api.wire.common import ListWithEnds
+from api.transaction import ProjectTransaction
+from api.wire.common import ListWithEnds, with_ends
 from api.wire.files import FileObject, file_object
 from ist_core import formats
-from store.files import create_file, file_key, get_file, list_files, new_file_id
+from store.files import file_key, find_file, list_files, new_file_id, receive_file
+from store.quotas import check_bytes
+from store.tenant import Tenant
 
 FINE_TUNE = "fine-tune"
 FIELDS = frozenset({"file", "purpose"})
@@ -78,20 +80,14 @@ def list_all(
     purpose: Annotated[str | None, Query(max_length=64, pattern="^[a-z_-]+$")] = None,
 ) -> ListWithEnds[FileObject]:
     """List files by time of creation."""
-    page = list_files(tx.session, after=after, limit=limit, order=order, purpose=purpose)
-    data = [file_object(file) for file in page.rows]
-    return ListWithEnds(
-        data=data,
-        has_more=page.has_more,
-        first_id=data[0].id if data else None,
-        last_id=data[-1].id if data else None,
-    )
+    page = list_files(tx.tenant, after=after, limit=limit, order=order, purpose=purpose)
+    return with_ends([file_object(file) for file in page.rows], has_more=page.has_more)
 
 
 @router.get("/{file_id}")
 def retrieve(file_id: Identifier, tx: Tx) -> FileObject:
     """One file's description."""
-    file = get_file(tx.session, file_id)
+    file = find_file(tx.tenant, file_id)
     if file is None:
         raise not_found("file", file_id, param="file_id")
     return file_object(file)
@@ -104,7 +100,7 @@ def retrieve(file_id: Identifier, tx: Tx) -> FileObject:
 )
 def content(file_id: Identifier, services: OpenServices, tx: Tx) -> StreamingResponse:
     """One file's bytes."""
-    file = get_file(tx.session, file_id)
+    file = find_file(tx.tenant, file_id)
     if file is None:
         raise not_found("file", file_id, param="file_id")
     return attachment(services.objects, file.key, filename=file.filename, size=file.bytes)
@@ -144,16 +140,18 @@ def _check_form(form: FormData) -> UploadFile:
     return file
 
 
-def _store(upload_file: UploadFile, services: Services, tx: Transaction) -> FileObject:
+def _store(upload_file: UploadFile, services: Services, tx: ProjectTransaction) -> FileObject:
     """Check, then write the object, then the row; without the row the object goes away again."""
+    with services.database.session() as session:  # not the request's, which takes no connection until the end
+        check_bytes(Tenant(session, tx.tenant.project_id), upload_file.size or 0)
     summary = formats.check(upload_file.file, param="file")
     upload_file.file.seek(0)
     file_id = new_file_id()
     key = file_key(file_id)
     tx.after_rollback(lambda: services.objects.delete(key))
     stored = services.objects.put(key, upload_file.file)
-    file = create_file(
-        tx.session,
+    file = receive_file(
+        tx.tenant,
         file_id=file_id,
         filename=safe_name(upload_file.filename),
         purpose=FINE_TUNE,

@@ -11,7 +11,7 @@ from api.errors import bad_request, not_found
 from api.job_request import JobRequest, check_supported, resolve
 from api.method_request import method_spec
 from api.routes.dependencies import ERRORS, After, Identifier, Limit, OpenServices, Tx
-from api.transaction import Transaction
+from api.transaction import ProjectTransaction
 from api.wire.common import ListOf
 from api.wire.jobs import EventObject, JobObject, event_object, job_object
 from ist_core.errors import ModelError
@@ -19,8 +19,8 @@ from ist_core.formats import FORMAT_OF_METHOD
 from ist_core.spec import MethodSpec
 from store import bus
 from store.events import list_events
-from store.files import get_file
-from store.jobs import JobEnded, create_job, get_job, list_jobs, request_cancel
+from store.files import find_file
+from store.jobs import JobEnded, create_job, find_job, list_jobs, request_cancel
 from store.tables import File, Job, State
 
 METADATA_FILTER = re.compile(r"metadata\[(.+)\]", re.DOTALL)
@@ -55,7 +55,7 @@ def create(body: JobRequest, services: OpenServices, tx: Tx) -> JobObject:
     if body.validation_file is not None:
         _data_file(tx, body.validation_file, method, param="validation_file")
     job = create_job(
-        tx.session,
+        tx.tenant,
         spec=resolve(body, rows=training.rows or 1),
         request=body.model_dump(mode="json", exclude_unset=True),
         suffix=body.suffix,
@@ -68,21 +68,21 @@ def create(body: JobRequest, services: OpenServices, tx: Tx) -> JobObject:
 @router.get("", openapi_extra=METADATA_SCHEMA)
 def list_all(request: Request, tx: Tx, after: After = None, limit: Limit = 20) -> ListOf[JobObject]:
     """List jobs, newest first."""
-    page = list_jobs(tx.session, after=after, limit=limit, metadata=_metadata_filter(request))
+    page = list_jobs(tx.tenant, after=after, limit=limit, metadata=_metadata_filter(request))
     return ListOf(data=[job_object(job) for job in page.rows], has_more=page.has_more)
 
 
 @router.get("/{job_id}")
 def retrieve(job_id: Identifier, tx: Tx) -> JobObject:
     """One job as it is now."""
-    return job_object(find_job(tx, job_id))
+    return job_object(the_job(tx, job_id))
 
 
 @router.post("/{job_id}/cancel")
 def cancel(job_id: Identifier, services: OpenServices, tx: Tx) -> JobObject:
     """Cancel a job: at once while queued, else its worker stops it (`state` says `cancelling`)."""
     try:
-        job = request_cancel(tx.session, job_id)
+        job = request_cancel(tx.tenant, job_id)
     except JobEnded as error:
         raise bad_request(
             f"job {job_id} has already ended: {error.job.state.value}", param="job_id", code="job_ended"
@@ -98,21 +98,21 @@ def cancel(job_id: Identifier, services: OpenServices, tx: Tx) -> JobObject:
 @router.get("/{job_id}/events")
 def events(job_id: Identifier, tx: Tx, after: After = None, limit: Limit = 20) -> ListOf[EventObject]:
     """A job's log, newest first."""
-    find_job(tx, job_id)
-    page = list_events(tx.session, job_id, after=after, limit=limit)
+    the_job(tx, job_id)
+    page = list_events(tx.tenant, job_id, after=after, limit=limit)
     return ListOf(data=[event_object(event) for event in page.rows], has_more=page.has_more)
 
 
-def find_job(tx: Transaction, job_id: str) -> Job:
-    """The job; raises ApiError 404."""
-    job = get_job(tx.session, job_id)
+def the_job(tx: ProjectTransaction, job_id: str) -> Job:
+    """The job of the caller's project; raises ApiError 404."""
+    job = find_job(tx.tenant, job_id)
     if job is None:
         raise not_found("job", job_id, param="job_id")
     return job
 
 
-def _data_file(tx: Transaction, file_id: str, method: MethodSpec, *, param: str) -> File:
-    file = get_file(tx.session, file_id)
+def _data_file(tx: ProjectTransaction, file_id: str, method: MethodSpec, *, param: str) -> File:
+    file = find_file(tx.tenant, file_id)
     if file is None:
         raise bad_request(
             f"{param}: no such file: {file_id}; upload it first with purpose fine-tune",

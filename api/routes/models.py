@@ -17,7 +17,7 @@ router = APIRouter(prefix="/models", tags=["models"], responses=ERRORS)
 @router.get("")
 def list_all(services: OpenServices, tx: Tx) -> ModelList:
     """List every model: tuned ones, newest first, then the local base models."""
-    tuned = [tuned_model_object(model) for model in list_tuned_models(tx.session)]
+    tuned = [tuned_model_object(model) for model in list_tuned_models(tx.tenant)]
     return ModelList(data=tuned + [base_model_object(name) for name in services.catalog.names()])
 
 
@@ -28,7 +28,7 @@ def retrieve(
     """One model."""
     if model in services.catalog.names():
         return base_model_object(model)
-    tuned = get_tuned_model(tx.session, model)
+    tuned = get_tuned_model(tx.tenant, model)
     if tuned is None:
         raise ApiError(404, f"No such model: {model}", code="model_not_found", param="model")
     return tuned_model_object(tuned)

@@ -11,7 +11,7 @@ from fastapi.responses import StreamingResponse
 from api.download import attachment
 from api.errors import not_found
 from api.routes.dependencies import ERRORS, Identifier, OpenServices, Tx
-from api.routes.jobs import find_job
+from api.routes.jobs import the_job
 from api.wire.series import ArtifactList, ArtifactObject, ImportanceObject, MetricsObject
 from store.steps import MAX_STEPS, importance_series, metric_series
 from store.tuned_models import get_tuned_model_of_job
@@ -34,9 +34,9 @@ def metrics(
     limit: Steps = MAX_STEPS,
 ) -> MetricsObject:
     """Metrics by step."""
-    find_job(tx, job_id)
+    the_job(tx, job_id)
     names = None if keys is None else [name for name in keys.split(",") if name]
-    found = metric_series(tx.session, job_id, keys=names, after_step=after_step, limit=limit)
+    found = metric_series(tx.tenant, job_id, keys=names, after_step=after_step, limit=limit)
     return MetricsObject(job_id=job_id, steps=found.steps, time=found.time, series=found.series)
 
 
@@ -45,8 +45,8 @@ def importance(
     job_id: Identifier, tx: Tx, after_step: AfterStep = 0, limit: Steps = MAX_STEPS
 ) -> ImportanceObject:
     """Each layer's score by step, and the layers updated in it."""
-    job = find_job(tx, job_id)
-    found = importance_series(tx.session, job_id, after_step=after_step, limit=limit)
+    job = the_job(tx, job_id)
+    found = importance_series(tx.tenant, job_id, after_step=after_step, limit=limit)
     return ImportanceObject(
         job_id=job_id, layers=job.layers, steps=found.steps, importance=found.importance, active=found.active
     )
@@ -55,8 +55,8 @@ def importance(
 @router.get("/artifacts")
 def artifacts(job_id: Identifier, tx: Tx) -> ArtifactList:
     """What the job made; empty until it has succeeded."""
-    find_job(tx, job_id)
-    model = get_tuned_model_of_job(tx.session, job_id)
+    the_job(tx, job_id)
+    model = get_tuned_model_of_job(tx.tenant, job_id)
     made = [] if model is None else model.artifacts
     return ArtifactList(data=[ArtifactObject.model_validate(artifact) for artifact in made])
 
@@ -70,8 +70,8 @@ def artifact(
     job_id: Identifier, path: Annotated[str, Path(max_length=1024)], services: OpenServices, tx: Tx
 ) -> StreamingResponse:
     """One artifact's bytes."""
-    find_job(tx, job_id)
-    model = get_tuned_model_of_job(tx.session, job_id)
+    the_job(tx, job_id)
+    model = get_tuned_model_of_job(tx.tenant, job_id)
     # Only a path of the list is ever opened, so none can lead out of the job's own folder.
     found = None if model is None else next((item for item in model.artifacts if item["path"] == path), None)
     if model is None or found is None:

@@ -8,7 +8,8 @@ from typing import Annotated
 from fastapi import APIRouter, Request, Response
 from pydantic import StringConstraints
 
-from api.auth import COOKIE, COOKIE_SECONDS, check, identify, unauthorized
+from api.auth import cross_origin, identify, is_same_origin, unauthorized
+from api.cookies import COOKIE
 from api.routes.dependencies import ERRORS, OpenServices
 from api.wire.common import RequestModel, WireModel
 
@@ -31,13 +32,16 @@ class SessionObject(WireModel):
 def sign_in(
     body: SessionRequest, request: Request, response: Response, services: OpenServices
 ) -> SessionObject:
-    """Trade the key for a cookie of 30 days."""
-    if not services.keys.accepts(body.key):
+    """Trade a key for a cookie of 30 days, which ends earlier when the key does."""
+    with services.database.session() as session:
+        holder = services.keys.by_key(session, body.key)
+    if holder is None:
         raise unauthorized()
+    cookie = services.keys.make_cookie(holder, now=time.time())
     response.set_cookie(
         COOKIE,
-        services.keys.make_cookie(now=time.time()),
-        max_age=COOKIE_SECONDS,
+        cookie.value,
+        max_age=cookie.seconds,
         secure=request.url.scheme == "https",
         httponly=True,
         samesite="strict",
@@ -47,13 +51,14 @@ def sign_in(
 
 @router.get("")
 def look(request: Request, services: OpenServices) -> SessionObject:
-    """Whether the caller is signed in; never an error."""
-    return SessionObject(authenticated=identify(request, services.keys) is not None)
+    """Whether the caller is signed in; no error when not."""
+    return SessionObject(authenticated=identify(request, services) is not None)
 
 
 @router.delete("", status_code=204)
 def sign_out(request: Request, response: Response, services: OpenServices) -> None:
     """Drop the cookie."""
-    if identify(request, services.keys) is not None:
-        check(request, services.keys, changes=True)
+    caller = identify(request, services)
+    if caller is not None and caller.by == "cookie" and not is_same_origin(request):
+        raise cross_origin()
     response.delete_cookie(COOKIE, secure=request.url.scheme == "https", httponly=True, samesite="strict")

@@ -5,9 +5,10 @@ from __future__ import annotations
 import logging
 
 from fastapi import APIRouter, WebSocket
+from fastapi.concurrency import run_in_threadpool
 from starlette.websockets import WebSocketDisconnect
 
-from api.auth import check
+from api.auth import Caller, admit
 from api.errors import ApiError, as_api_error, internal_error
 from api.services import Services, get_services
 from api.stream import follow
@@ -28,8 +29,8 @@ async def stream(socket: WebSocket, job_id: str) -> None:
     await socket.accept()
     services = get_services(socket)
     try:
-        after = _admit(socket, services)
-        await follow(socket, services, job_id, after)
+        caller, after = await run_in_threadpool(_admit, socket, services)
+        await follow(socket, services, caller.holder, job_id, after)
     except Exception as error:
         await _refuse(socket, job_id, error)
 
@@ -47,12 +48,12 @@ async def _refuse(socket: WebSocket, job_id: str, error: Exception) -> None:
         return  # gone meanwhile
 
 
-def _admit(socket: WebSocket, services: Services) -> int:
+def _admit(socket: WebSocket, services: Services) -> tuple[Caller, int]:
     """Check the caller and read the cursor. A cookie counts from our own pages only, as for a change."""
-    check(socket, services.keys, changes=True)
+    caller = admit(socket, services, needs="read", from_own_page=True)
     text = socket.query_params.get("after", "0")
     if not (text.isascii() and text.isdigit() and len(text) <= 19 and int(text) <= MAX_CURSOR):
         raise ApiError(
             400, "after: must be a sequence number, 0 or greater", code="invalid_value", param="after"
         )
-    return int(text)
+    return caller, int(text)

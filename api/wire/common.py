@@ -8,6 +8,7 @@ from typing import Annotated, Generic, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field
 
 Item = TypeVar("Item", bound=BaseModel)
+Named = TypeVar("Named", bound="Identified")
 
 
 class WireModel(BaseModel):
@@ -46,11 +47,23 @@ class ListOf(WireModel, Generic[Item]):
     has_more: bool
 
 
+class Identified(WireModel):
+    """An answer that has an id, for the cursors of lists."""
+
+    id: str
+
+
 class ListWithEnds(ListOf[Item], Generic[Item]):
     """A page that also names its first and last items."""
 
     first_id: str | None
     last_id: str | None
+
+
+def with_ends(data: list[Named], *, has_more: bool) -> ListWithEnds[Named]:
+    """A page of these items."""
+    first, last = (data[0].id, data[-1].id) if data else (None, None)
+    return ListWithEnds(data=data, has_more=has_more, first_id=first, last_id=last)
 
 
 def unix(moment: datetime) -> int:

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from typing import Literal
 
-from api.wire.common import WireModel, unix
+from api.wire.common import Identified, unix
 from ist_core.jsonl import FormatName
 from store.tables import File
 
 
-class FileObject(WireModel):
+class FileObject(Identified):
     """An uploaded or produced file; `sha256`, `rows` and `format` are ours."""
 
-    id: str
     object: Literal["file"] = "file"
     bytes: int
     created_at: int

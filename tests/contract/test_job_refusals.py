@@ -8,6 +8,7 @@ import pytest
 
 from store.files import create_file
 from store.objects import ObjectInfo
+from store.projects import DEFAULT_PROJECT
 from tests.contract.conftest import Service
 from tests.contract.errors import JOBS, check_error, check_job_refused
 
@@ -151,6 +152,7 @@ def test_a_result_file_trains_no_job(service: Service) -> None:
     with service.database.session() as session:
         create_file(
             session,
+            project_id=DEFAULT_PROJECT,
             file_id="file-result",
             filename="steps.csv",
             purpose="fine-tune-results",

@@ -5,11 +5,16 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
 
 import httpx
 import pytest
 
-from api.auth import COOKIE_SECONDS, KeyRing
+from api.cookies import COOKIE_SECONDS, CookieSigner, read_secret
+from store.keys import Holder
 from tests.contract.conftest import KEY, Service
 from tests.contract.errors import JOBS, check_error
 
@@ -85,18 +90,43 @@ def test_a_wrong_bearer_key_is_not_mended_by_the_cookie(browser: httpx.Client) -
 
 
 def test_cookies_expire_and_cannot_be_forged() -> None:
-    keys, now = KeyRing(KEY), time.time()
-    cookie = keys.make_cookie(now=now)
-    assert keys.accepts_cookie(cookie, now=now + COOKIE_SECONDS - 1)
-    assert not keys.accepts_cookie(cookie, now=now + COOKIE_SECONDS)
-    expiry, _, signature = cookie.partition(".")
+    signer, now = CookieSigner(b"secret"), time.time()
+    holder = Holder("key-a", "default", frozenset({"read"}), "00", None, None)
+    cookie = signer.make(holder, now=now)
+    assert (signer.key_id(cookie.value, now=now), cookie.seconds) == ("key-a", COOKIE_SECONDS)
+    assert signer.proves(cookie.value, holder)
+    assert signer.key_id(cookie.value, now=now + COOKIE_SECONDS - 1) == "key-a"
+    assert signer.key_id(cookie.value, now=now + COOKIE_SECONDS) is None
+    _, expiry, signature = cookie.value.split(".")
     forged = [
-        f"{int(expiry) + 1}.{signature}",
-        f"{expiry}.{signature[:-1]}",
-        expiry,
+        f"key-a.{int(expiry) + 1}.{signature}",
+        cookie.value[:-1],
         "",
         ".",
-        f"{expiry}.\xff",
+        "..",
+        f"key-a.{expiry}.\xff",
     ]
-    assert not any(keys.accepts_cookie(value, now=now) for value in forged)
-    assert not KeyRing("another key").accepts_cookie(cookie, now=now)
+    assert not any(signer.proves(value, holder) for value in forged)
+    assert not signer.proves(cookie.value, replace(holder, key_id="key-b"))
+    assert not signer.proves(cookie.value, replace(holder, sha256="01"))
+    assert not CookieSigner(b"another").proves(cookie.value, holder)
+
+
+def test_a_cookie_does_not_outlive_its_key() -> None:
+    signer, now = CookieSigner(b"secret"), time.time()
+    expires = datetime.fromtimestamp(int(now) + 60, UTC)
+    holder = Holder("key-a", "default", frozenset({"read"}), "00", expires, None)
+    cookie = signer.make(holder, now=now)
+    assert cookie.seconds == 60
+    assert signer.key_id(cookie.value, now=now + 59) == "key-a"
+    assert signer.key_id(cookie.value, now=now + 60) is None
+
+
+def test_the_secret_is_made_once_and_is_its_owners_alone(tmp_path: Path) -> None:
+    path = tmp_path / "data" / "session_secret"
+    with ThreadPoolExecutor(8) as pool:
+        secrets = set(pool.map(read_secret, [path] * 8))
+    assert secrets == {read_secret(path)}
+    assert len(read_secret(path)) >= 32
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert list(path.parent.iterdir()) == [path]

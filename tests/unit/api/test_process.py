@@ -24,12 +24,12 @@ def test_the_api_never_loads_the_engine() -> None:
     assert (answer.returncode, answer.stdout.strip()) == (0, "[]"), answer.stderr
 
 
-def test_it_refuses_to_start_without_a_key_in_one_line() -> None:
+def test_it_refuses_to_start_with_wrong_settings_in_one_line() -> None:
     create = "from api.app import create_app; create_app()"
     places = {"ISTHMUS_DATABASE_URL": "postgresql://x/y", "ISTHMUS_REDIS_URL": "redis://x"}
     for env, named in (
-        ({**places, "ISTHMUS_DATA_DIR": "x"}, "ISTHMUS_API_KEY is not set"),
-        ({**places, "ISTHMUS_DATA_DIR": "x", "ISTHMUS_API_KEY": ""}, "ISTHMUS_API_KEY is not set"),
+        ({**places, "ISTHMUS_DATA_DIR": "x", "ISTHMUS_API_KEY": ""}, "ISTHMUS_API_KEY is empty"),
+        ({**places, "ISTHMUS_DATA_DIR": "x", "ISTHMUS_REQUESTS_PER_MINUTE": "0"}, "REQUESTS_PER_MINUTE"),
         (places, "ISTHMUS_DATA_DIR"),
     ):
         answer = run(create, **env)

@@ -10,12 +10,17 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from sqlalchemy import func, select
 
+from api.auth import Caller, require_key
 from api.errors import bad_request, install
 from api.transaction import Tx
 from store.database import Database
-from store.files import create_file
+from store.files import receive_file
+from store.keys import Holder
 from store.objects import ObjectInfo
+from store.projects import DEFAULT_PROJECT
 from store.tables import File
+
+CALLER = Caller(Holder("key-test", DEFAULT_PROJECT, frozenset({"write"}), "0", None, None), "key")
 
 
 @dataclass
@@ -32,12 +37,13 @@ def happened() -> list[str]:
 def client(database: Database, happened: list[str]) -> TestClient:
     app = FastAPI()
     app.state.services = OnlyDatabase(database)
+    app.dependency_overrides[require_key] = lambda: CALLER
     install(app)
 
     @app.post("/{how}")
     def route(how: str, tx: Tx) -> str:
         stored = ObjectInfo("files/x", 1, "0")
-        create_file(tx.session, file_id="file-x", filename="x", purpose="fine-tune", stored=stored)
+        receive_file(tx.tenant, file_id="file-x", filename="x", purpose="fine-tune", stored=stored)
         tx.after_commit(lambda: happened.append(f"committed, {rows(database)} row"))
         tx.after_rollback(lambda: happened.append(f"rolled back, {rows(database)} rows"))
         if how == "refuse":

@@ -1,0 +1,72 @@
+"""The keys that open the API: the bootstrap key of the settings, those of the table, and their cookies."""
+
+from __future__ import annotations
+
+import hmac
+
+from sqlalchemy.orm import Session
+
+from api.cookies import Cookie, CookieSigner, read_secret
+from store.keys import SCOPES, Holder, digest, is_alive, use_key, use_key_by_id
+from store.projects import DEFAULT_PROJECT, get_project
+from store.settings import Settings
+
+BOOTSTRAP = "bootstrap"
+"""The id of the key of ISTHMUS_API_KEY, which is in no table: to revoke it, change the setting."""
+
+
+class KeyRing:
+    """Tells who holds a key."""
+
+    def __init__(self, bootstrap_key: str | None, cookies: CookieSigner) -> None:
+        self._bootstrap = None if bootstrap_key is None else digest(bootstrap_key)
+        self._cookies = cookies
+
+    @classmethod
+    def of(cls, settings: Settings) -> KeyRing:
+        """The key ring of a service; makes the cookies' secret when there is none yet."""
+        key, secret = settings.api_key, settings.session_secret
+        return cls(
+            None if key is None else key.get_secret_value(),
+            CookieSigner(
+                read_secret(settings.data_dir / "session_secret")
+                if secret is None
+                else secret.get_secret_value().encode()
+            ),
+        )
+
+    def by_key(self, session: Session, key: str) -> Holder | None:
+        """Who holds this key; None: it is none that is alive."""
+        sha256 = digest(key)
+        if self._bootstrap is not None and hmac.compare_digest(sha256, self._bootstrap):
+            return self._bootstrap_holder(session)
+        return use_key(session, sha256)
+
+    def by_cookie(self, session: Session, value: str, *, now: float) -> Holder | None:
+        """Who holds the key that bought this cookie; None: a bad cookie, or the key is dead by now."""
+        key_id = self._cookies.key_id(value, now=now)
+        if key_id is None:
+            return None
+        holder = self._bootstrap_holder(session) if key_id == BOOTSTRAP else use_key_by_id(session, key_id)
+        return holder if holder is not None and self._cookies.proves(value, holder) else None
+
+    def make_cookie(self, holder: Holder, *, now: float) -> Cookie:
+        """A cookie for the dashboard."""
+        return self._cookies.make(holder, now=now)
+
+    def is_alive(self, session: Session, holder: Holder) -> bool:
+        """Whether the key that was good a while ago still is."""
+        return holder.key_id == BOOTSTRAP or is_alive(session, holder.key_id)
+
+    def _bootstrap_holder(self, session: Session) -> Holder | None:
+        project = get_project(session, DEFAULT_PROJECT)
+        if self._bootstrap is None or project is None:
+            return None
+        return Holder(
+            key_id=BOOTSTRAP,
+            project_id=project.id,
+            scopes=frozenset(SCOPES),
+            sha256=self._bootstrap,
+            expires_at=None,
+            max_requests_per_minute=project.max_requests_per_minute,
+        )
