@@ -5,12 +5,19 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TypeVar
 
 from peft import PeftModel
 from peft.tuners.tuners_utils import BaseTunerLayer
+from peft.utils import PeftType
+from peft.utils.other import AuxiliaryTrainingWrapper
 from torch import nn
 
 from ist_core.errors import AdapterError
+
+Adapted = BaseTunerLayer | AuxiliaryTrainingWrapper
+"""peft's two ways of changing a module: adapters on it, or a copy that is trained in full."""
+Kind = TypeVar("Kind")
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +31,13 @@ class AdapterLayer:
     """The adapters' trainable parameters."""
     adapters: frozenset[str]
     """Names of the adapters that are trained; others, such as DPO's frozen reference, are left alone."""
+    copies: tuple[AuxiliaryTrainingWrapper, ...] = ()
+    """Modules that are trained in full, as copies beside the base's own: peft's `modules_to_save`."""
+
+    @property
+    def adapted(self) -> tuple[Adapted, ...]:
+        """All modules that have a response: with adapters, or trained in full."""
+        return (*self.modules, *self.copies)
 
 
 def decoder_layers(model: nn.Module) -> tuple[str, nn.ModuleList]:
@@ -49,40 +63,68 @@ def decoder_layers(model: nn.Module) -> tuple[str, nn.ModuleList]:
 def adapter_layers(model: nn.Module) -> tuple[AdapterLayer, ...]:
     """Return the trainable adapters of each decoder layer that has any, from the first layer to the last.
 
+    What is trained outside the layers, such as a `lm_head` in `modules_to_save`, is trained in every step.
+
     Raises:
-        AdapterError: if no layer has a trainable adapter, or layers share the weights that are trained.
+        AdapterError: if no layer has a trainable adapter, or a layer cannot be tuned alone.
     """
-    _refuse_prompts(model)
+    _refuse_whole_model(model)
     name, stack = decoder_layers(model)
     found = []
     for index, layer in enumerate(stack):
-        modules = tuple(_outermost_tuners(layer))
+        _refuse_whole_layer(layer, name)
+        modules = tuple(_outermost(layer, BaseTunerLayer))
+        copies = tuple(_outermost(layer, AuxiliaryTrainingWrapper))
         parameters = tuple(parameter for parameter in layer.parameters() if parameter.requires_grad)
-        if modules and parameters:
-            adapters = frozenset(adapter for module in modules for adapter in module.active_adapters)
-            found.append(AdapterLayer(index, modules, parameters, adapters))
+        if parameters:
+            adapted: list[Adapted] = [*modules, *copies]
+            _refuse_foreign(adapted, f"{name}.{index}")
+            adapters = frozenset(adapter for module in adapted for adapter in module.active_adapters)
+            found.append(AdapterLayer(index, modules, parameters, adapters, copies))
     if not found:
-        raise AdapterError(_no_adapters(model, name, stack))
+        raise AdapterError(_no_adapters(model, name))
     _refuse_shared(model, found)
     return tuple(found)
 
 
-def _refuse_prompts(model: nn.Module) -> None:
-    if isinstance(model, PeftModel) and model.active_peft_config.is_prompt_learning:
-        kind = model.active_peft_config.peft_type
+def _refuse_whole_model(model: nn.Module) -> None:
+    """Raise when the method adapts the model as a whole."""
+    if not isinstance(model, PeftModel):
+        return
+    config = model.active_peft_config
+    if config.is_prompt_learning:
         raise AdapterError(
-            f"{kind} learns a prompt for the whole model, not weights on each layer, so there is nothing to "
-            "choose among; use a method that adapts every layer, such as LoRA"
+            f"{config.peft_type.value} learns a prompt for the whole model, not weights on each layer, so "
+            "there is nothing to choose among; use a method that adapts every layer, such as LoRA"
+        )
+    if config.peft_type == PeftType.XLORA:
+        raise AdapterError(
+            "XLORA mixes its adapters by one classifier for the whole model, so no layer can be updated "
+            "alone; train the adapters themselves, as LoRA"
         )
 
 
-def _no_adapters(model: nn.Module, name: str, stack: nn.ModuleList) -> str:
+def _refuse_whole_layer(layer: nn.Module, name: str) -> None:
+    """Raise when peft's module is the layer itself."""
+    if isinstance(layer, BaseTunerLayer):
+        raise AdapterError(
+            f"{type(layer).__name__} wraps the layers of {name} as a whole, not modules inside them, so a "
+            "layer's response cannot be told from the base model's; use a method that wraps modules of each "
+            "layer, such as LoRA"
+        )
+
+
+def _refuse_foreign(adapted: list[Adapted], name: str) -> None:
+    """Raise when what is trainable in a layer is not peft's."""
+    if not adapted:
+        raise AdapterError(
+            f"what is trainable in {name} is no peft adapter module, so its response cannot be told from the "
+            "base model's; use a method that wraps modules of each layer, such as LoRA"
+        )
+
+
+def _no_adapters(model: nn.Module, name: str) -> str:
     """Say why no layer has a trainable adapter."""
-    if any(parameter.requires_grad for parameter in stack.parameters()):
-        return (
-            f"what is trainable in the layers ({name}) are no peft adapter modules, so their response cannot "
-            "be told from the base model's; use a method that wraps modules of each layer, such as LoRA"
-        )
     if any(isinstance(module, BaseTunerLayer) for module in model.modules()):
         return (
             f"no adapter on a layer of {name} is trainable: put trainable adapters on modules inside the "
@@ -103,13 +145,13 @@ def _refuse_shared(model: nn.Module, layers: list[AdapterLayer]) -> None:
         )
 
 
-def _outermost_tuners(module: nn.Module) -> Iterator[BaseTunerLayer]:
-    """Yield the peft modules that are not inside another one: the outer response holds the inner one's."""
+def _outermost(module: nn.Module, kind: type[Kind]) -> Iterator[Kind]:
+    """Yield the modules of a kind that are not inside another: the outer response holds the inner one's."""
     for child in module.children():
-        if isinstance(child, BaseTunerLayer):
+        if isinstance(child, kind):
             yield child
-        else:
-            yield from _outermost_tuners(child)
+        elif not isinstance(child, Adapted):
+            yield from _outermost(child, kind)
 
 
 def _outermost_lists(module: nn.Module, prefix: str = "") -> list[tuple[str, nn.ModuleList]]:

@@ -7,7 +7,8 @@ In each adapted module of a layer, with h_base what the module computes without 
     g = beta < 1   suppression (Yao et al., 2024, section 3.2)     g = 1, a leaf tensor   dL/dg is its worth
 
 A plain LoRA response is scaling * B A x, so there beta goes on `scaling` and nothing is computed twice. Every
-other module is asked a second time without its adapters.
+other module, also one that is trained in full (`modules_to_save`), is asked a second time without its
+adapters.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from peft.tuners.tuners_utils import BaseTunerLayer
 from torch import Tensor, nn
 
 from ist_core.errors import AdapterError
-from ist_core.ist.layers import AdapterLayer
+from ist_core.ist.layers import Adapted, AdapterLayer
 
 
 @contextmanager
@@ -35,7 +36,7 @@ def suppressed(layers: Iterable[AdapterLayer], beta: float) -> Iterator[None]:
     """
     with ExitStack() as stack:
         for layer in layers:
-            for module in layer.modules:
+            for module in layer.adapted:
                 if is_plain_lora(module):
                     stack.enter_context(_scaled(module, layer.adapters, beta))
                 else:
@@ -44,19 +45,21 @@ def suppressed(layers: Iterable[AdapterLayer], beta: float) -> Iterator[None]:
 
 
 @contextmanager
-def gated(module: BaseTunerLayer, adapters: frozenset[str], gate: float | Tensor) -> Iterator[None]:
+def gated(module: Adapted, adapters: frozenset[str], gate: float | Tensor) -> Iterator[None]:
     """Inside the block `module` computes h_base + gate * (h_adapted - h_base) while `adapters` are active.
 
     `gate` may be a scalar tensor; gradients flow through it.
 
     Raises:
-        AdapterError: if an adapter is merged into its base weights.
+        AdapterError: if an adapter is merged into its base weights, or the module returns no single tensor.
     """
-    _refuse_merged(module)
+    if isinstance(module, BaseTunerLayer):
+        _refuse_merged(module)
 
-    def scale(owner: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], adapted: Tensor) -> Tensor:
+    def scale(owner: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], adapted: Any) -> Any:
         if module.disable_adapters or not adapters.issuperset(module.active_adapters):
             return adapted
+        _refuse_compound(module, adapted)
         with _without_adapters(owner):
             # forward, not a call: hooks have been through these arguments already.
             base: Tensor = owner.forward(*args, **kwargs)
@@ -71,7 +74,7 @@ def gated(module: BaseTunerLayer, adapters: frozenset[str], gate: float | Tensor
         handle.remove()
 
 
-def is_plain_lora(module: BaseTunerLayer) -> TypeGuard[Linear]:
+def is_plain_lora(module: Adapted) -> TypeGuard[Linear]:
     """Whether the module's response is linear in its `scaling` and in its B: LoRA without a variant."""
     return type(module) is Linear and not module.lora_variant
 
@@ -95,13 +98,22 @@ def _refuse_merged(module: BaseTunerLayer) -> None:
         )
 
 
+def _refuse_compound(module: Adapted, output: Any) -> None:
+    """Raise for a whole attention module, say: it returns a tuple, and fills its cache when asked twice."""
+    if not isinstance(output, Tensor):
+        raise AdapterError(
+            f"a {type(module).__name__} in the layers returns a {type(output).__name__}, not one tensor, so "
+            "its response cannot be scaled; name the linear modules inside it (target_modules)"
+        )
+
+
 @contextmanager
 def _without_adapters(owner: nn.Module) -> Iterator[None]:
     """Let a module, and the peft modules inside it, compute what their base computes.
 
     peft's own switch, `enable_adapters(False)`, also turns `requires_grad` off.
     """
-    chain = [item for item in owner.modules() if isinstance(item, BaseTunerLayer)]
+    chain = [item for item in owner.modules() if isinstance(item, Adapted)]
     before = [item._disable_adapters for item in chain]  # noqa: SLF001  # see above
     try:
         for item in chain:

@@ -5,9 +5,9 @@ With a gate g_i on the response of layer i (ist/suppression.py), to first order
     relative rise of the loss when layer i alone is suppressed    e_i = -(1 - beta) * (dL/dg_i) / L   at g = 1
 
 For plain LoRA the response is linear in B, so dL/dg_i = sum of <B, dL/dB> over the layer's modules: no gate
-is needed. Every other kind of adapter gets a gate that is a tensor. Where some layer has no response yet
-(B = 0 at the start), its e_i is 0 whatever it could learn; then all layers are ranked by the norm of the
-gradient of their adapters instead.
+is needed. Every other kind of adapter, and a B that is not trained, gets a gate that is a tensor. Where some
+layer has no response yet (B = 0 at the start), its e_i is 0 whatever it could learn; then all layers are
+ranked by the norm of the gradient of their adapters instead.
 
     reward     r_i = GAIN * (mean_j e_j - e_i) / sqrt(var_j e_j + NOISE^2)
     update     s_i <- s_i - mu * r_i * sigmoid(s_i) * (1 - sigmoid(s_i))
@@ -35,6 +35,9 @@ from ist_core.ist.scorers.scorer import ProbeReport
 from ist_core.ist.scores import standardised, updated
 from ist_core.ist.suppression import gated, is_plain_lora
 
+_SILENT = 1e-6
+"""Adapters that start as h - h_base = 0 by arithmetic (OSF, FRoD) miss it by float32 rounding."""
+
 
 @dataclass(slots=True)
 class _Gradients:
@@ -52,6 +55,11 @@ class GateGradients:
         self._layers = layers
         self._beta = beta
         self._rate = rate
+        self._plain = [
+            [module for module in layer.modules if is_plain_lora(module) and _trains_response(module, layer)]
+            for layer in layers
+        ]
+        """Of each layer, the modules whose gate gradient their weights tell."""
 
     def score(
         self, scores: Tensor, probe: Probe, number: int, sampler: LayerSampler
@@ -70,7 +78,8 @@ class GateGradients:
         scale = max(abs(loss), torch.finfo(torch.float64).tiny)
         effects = [-(1.0 - self._beta) * gate / scale for gate in gates]
         # A layer without a response has nothing to suppress, and yet may have the most to learn.
-        evidence = _relative(norms) if 0.0 in gates else effects
+        silent = any(abs(effect) < _SILENT for effect in effects)
+        evidence = _relative(norms) if silent else effects
         reward = standardised(torch.tensor(evidence, dtype=torch.float64))
         moved = updated(scores, [(index,) for index in range(len(scores))], reward, self._rate)
         return moved, ProbeReport(effects=tuple(effects), tensor_bytes=_bytes(found.parameters))
@@ -79,7 +88,7 @@ class GateGradients:
         sizes = [len(layer.parameters) for layer in self._layers]
         found = _Gradients(gates=[0.0] * len(sizes), parameters=[[None] * size for size in sizes])
         with ExitStack() as stack:
-            gates = [self._open(layer, stack) for layer in self._layers]
+            gates = [self._open(*pair, stack) for pair in zip(self._layers, self._plain, strict=True)]
             wanted = [parameter for layer in self._layers for parameter in layer.parameters] + gates
             with torch.enable_grad():
                 for part in probe.parts(number):
@@ -89,11 +98,11 @@ class GateGradients:
         return found
 
     @staticmethod
-    def _open(layer: AdapterLayer, stack: ExitStack) -> Tensor:
+    def _open(layer: AdapterLayer, plain: Sequence[Linear], stack: ExitStack) -> Tensor:
         """Put the layer's gate on those modules whose gate gradient their weights do not tell."""
         gate = torch.ones((), device=layer.parameters[0].device, requires_grad=True)
-        for module in layer.modules:
-            if not is_plain_lora(module):
+        for module in layer.adapted:
+            if module not in plain:
                 stack.enter_context(gated(module, layer.adapters, gate))
         return gate
 
@@ -108,9 +117,8 @@ class GateGradients:
                 by_parameter[id(parameter)] = gradient
                 before = found.parameters[place][at]
                 found.parameters[place][at] = gradient if before is None else before + gradient
-            for module in layer.modules:
-                if is_plain_lora(module):
-                    found.gates[place] += _linear_gate(module, layer.adapters, by_parameter)
+            for module in self._plain[place]:
+                found.gates[place] += _linear_gate(module, layer.adapters, by_parameter)
         for place in range(len(self._layers)):
             if (gradient := next(flat)) is not None:
                 found.gates[place] += gradient.item()
@@ -123,6 +131,12 @@ def _linear_gate(module: Linear, adapters: frozenset[str], gradients: dict[int, 
         for parameter in _responses(module, adapters)
         if id(parameter) in gradients
     )
+
+
+def _trains_response(module: Linear, layer: AdapterLayer) -> bool:
+    """Whether B is trained; some methods train A alone."""
+    trained = {id(parameter) for parameter in layer.parameters}
+    return all(id(parameter) in trained for parameter in _responses(module, layer.adapters))
 
 
 def _responses(module: Linear, adapters: frozenset[str]) -> Iterator[nn.Parameter]:
