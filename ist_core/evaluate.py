@@ -25,8 +25,7 @@ from ist_core.dataset import ChatMessage, ChatRow
 from ist_core.device import pick_device
 from ist_core.encoding import ensure_template, render
 from ist_core.errors import AdapterError, DatasetError, EngineError, Problem
-from ist_core.models import BaseModel, load_base_model
-from ist_core.trainer import default_cache
+from ist_core.models import BaseModel, default_cache, load_base_model
 
 _ROOM = 8
 """Tokens an answer may have beyond the longest expected one; a longer answer cannot be an exact match."""

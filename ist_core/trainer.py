@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -21,7 +20,7 @@ from ist_core.fingerprint import Fingerprint, fingerprint
 from ist_core.ist import IST, adapter_layers
 from ist_core.loop import Loop, total_steps
 from ist_core.memory import PeakMemory, memory_advice
-from ist_core.models import BaseModel, load_base_model
+from ist_core.models import BaseModel, default_cache, load_base_model
 from ist_core.objectives.objective import BatchT, ItemT
 from ist_core.objectives.task import Task, make_task
 from ist_core.progress import Progress
@@ -226,8 +225,3 @@ def _template_messages(tokenizer: PreTrainedTokenizerBase) -> list[Message]:
 
 def _source(spec: JobSpec, catalog: Catalog | None) -> ModelSource:
     return catalog.resolve(spec.model) if catalog else resolve_path_or_name(spec.model, Catalog())
-
-
-def default_cache() -> Path:
-    """Return where converted models are kept when nobody says where."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "isthmus" / "models"

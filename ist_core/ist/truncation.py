@@ -12,14 +12,15 @@ from typing import Any
 
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
-from transformers import PreTrainedModel
 from transformers.modeling_layers import GradientCheckpointingLayer
 
 from ist_core.ist.layers import decoder_layers
 
+_LEAF = "torch::autograd::AccumulateGrad"
+
 
 class Truncation:
-    """Cuts the gradient off below the first layer while it is held, unless the embeddings are trained."""
+    """Cuts the gradient off below the first layer while it is held, unless something below it is trained."""
 
     def __init__(self, model: nn.Module) -> None:
         self._model = model
@@ -39,22 +40,24 @@ class Truncation:
 
     def _cut(
         self, _: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> tuple[tuple[Any, ...], dict[str, Any]] | None:
-        if self._embeddings_trained():
-            return None
-        return tuple(map(_detached, args)), {name: _detached(value) for name, value in kwargs.items()}
-
-    def _embeddings_trained(self) -> bool:
-        return any(
-            parameter.requires_grad
-            for module in self._model.modules()
-            if isinstance(module, PreTrainedModel)
-            for parameter in module.get_input_embeddings().parameters()
-        )
+    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        return tuple(map(_cut_off, args)), {name: _cut_off(value) for name, value in kwargs.items()}
 
 
-def _detached(value: Any) -> Any:
-    return value.detach() if isinstance(value, Tensor) and value.requires_grad else value
+def _cut_off(value: Any) -> Any:
+    """Detach a tensor, unless a trained weight is behind it (embeddings, or a norm after them)."""
+    if not isinstance(value, Tensor) or not value.requires_grad or _has_weight(value.grad_fn):
+        return value
+    return value.detach()
+
+
+def _has_weight(node: Any) -> bool:
+    """Whether a parameter is among the leaves of an autograd graph; what hooks made a leaf is none."""
+    if node is None:
+        return False
+    if node.name() == _LEAF:
+        return isinstance(node.variable, nn.Parameter)
+    return any(_has_weight(behind) for behind, _ in node.next_functions)
 
 
 def _is_reentrant(module: nn.Module) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +23,11 @@ class BaseModel:
     source: ModelSource
     model: PreTrainedModel
     tokenizer: PreTrainedTokenizerBase
+
+
+def default_cache() -> Path:
+    """Return where converted models are kept when nobody says where."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "isthmus" / "models"
 
 
 def load_base_model(
