@@ -41,10 +41,17 @@ class Service:
         self._celery = create_app(settings)
         self._logs = logs
 
-    def submit(self, data: bytes, *, model: str = "tiny", steps: int = 3) -> str:
+    def submit(self, data: bytes, *, model: str = "tiny", steps: int = 3, **options: object) -> str:
         """Create a job as the API does, without sending it: the scheduler notices. Returns its id."""
         file_id = upload(self.database, self.objects, data)
-        spec = JobSpec(model=model, training_file=file_id, max_steps=steps, n_epochs=50, batch_size=1)
+        fields = {
+            "model": model,
+            "training_file": file_id,
+            "max_steps": steps,
+            "n_epochs": 50,
+            "batch_size": 1,
+        }
+        spec = JobSpec.model_validate(fields | options)
         with self.database.session() as session:
             return jobs.create_job(tenant(session), spec=spec, request={"model": model}, suffix="test").id
 
