@@ -52,18 +52,18 @@ def test_preference_pairs_are_trained_sparsely_and_told(service: Service) -> Non
 
 
 @pytest.mark.parametrize(
-    "options",
+    ("adapter", "ist"),
     [
-        {"adapter": {"type": "bottleneck", "variant": "series", "size": 8}, "ist": {"policy": "depth"}},
-        {"adapter": {"rank": 4, "dora": True}, "ist": {"policy": "contiguous", "scorer": "gate"}},
+        ({"type": "bottleneck", "variant": "series", "size": 8}, {"policy": "depth"}),
+        ({"rank": 4, "dora": True}, {"policy": "contiguous", "scorer": "gate"}),
     ],
     ids=["bottleneck", "dora"],
 )
 def test_other_adapters_and_policies_are_jobs_like_any_other(
-    service: Service, options: dict[str, dict[str, object]]
+    service: Service, adapter: dict[str, object], ist: dict[str, object]
 ) -> None:
-    ist = {"update_fraction": 0.5, "probe_interval": 2, "warmup_steps": 1} | options["ist"]
-    job = service.wait_until_ended(service.submit(chat_lines(), steps=5, **{**options, "ist": ist}))
+    ist = {"update_fraction": 0.5, "probe_interval": 2, "warmup_steps": 1} | ist
+    job = service.wait_until_ended(service.submit(chat_lines(), steps=5, adapter=adapter, ist=ist))
     assert (job.state, job.error, job.step) == (State.SUCCEEDED, None, 5), service.log()
     assert job.report is not None
     assert sum(job.report["layer_updates"]) == 2 + 4
