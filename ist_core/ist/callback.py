@@ -28,7 +28,8 @@ from ist_core.ist.distributed import is_distributed
 from ist_core.ist.probe import BatchProbe
 
 if TYPE_CHECKING:
-    from ist_core.ist.engine import IST, IstState
+    from ist_core.ist.engine import IST
+    from ist_core.ist.selection import IstState
 
 _NAME = "IstCallback"
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, TypedDict
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -16,28 +15,12 @@ from ist_core.ist.distributed import check_same_seed
 from ist_core.ist.freezing import LayerFreezer, release_holder
 from ist_core.ist.layers import adapter_layers, decoder_layers
 from ist_core.ist.optimizer_state import OptimizerState
-from ist_core.ist.policies import make_policy
 from ist_core.ist.probe import BatchProbe, Probe, evaluating
-from ist_core.ist.record import IstRecord
-from ist_core.ist.sampler import LayerSampler
+from ist_core.ist.record import IstRecord, entropy
 from ist_core.ist.scorers import ProbeReport, make_scorer
+from ist_core.ist.selection import IstState, Selection
 from ist_core.ist.truncation import Truncation
 from ist_core.spec import IstSpec
-
-_SAMPLER_BYTES = 5056
-"""The state of torch's CPU generator."""
-
-
-class IstState(TypedDict):
-    """What `IST.state_dict` returns: all that later draws and scores depend on; plain JSON."""
-
-    version: int
-    step: int
-    probes: int
-    scores: list[float]
-    active: list[int]
-    held_until: int
-    sampler: str
 
 
 class IST:
@@ -91,17 +74,11 @@ class IST:
                 f"sparse tuning chooses among layers, and this model has {len(self.layers)} with adapters; "
                 "set ist to null to train it whole"
             )
-        self.update_count = max(1, math.floor(self.spec.update_fraction * len(self.layers)))
-        self._policy = make_policy(self.spec, layers=len(self.layers), count=self.update_count)
+        self._selection = Selection(self.spec, layers=len(self.layers), seed=seed)
         self._scorer = make_scorer(self.spec, self.layers)
         self._freezer = LayerFreezer(self.layers, model)
         self._truncation = Truncation(model)
         self._seed = seed
-        self._sampler = LayerSampler(seed)
-        self._scores = torch.zeros(len(self.layers), dtype=torch.float64)
-        self._probabilities: tuple[float, ...] | None = None
-        self._active: tuple[int, ...] = tuple(range(len(self.layers)))
-        self._step = self._probes = self._held_until = 0
         self._probe: Probe | None = None
         self._optimizer: OptimizerState | None = None
         self._total_steps: int | None = None
@@ -119,12 +96,17 @@ class IST:
     @property
     def importance(self) -> tuple[float, ...]:
         """One score a layer; higher is more important."""
-        return tuple(self._scores.tolist())
+        return self._selection.scores
 
     @property
     def active(self) -> tuple[int, ...]:
         """Positions of the layers that the latest selection left trainable, ascending."""
-        return self._active
+        return self._selection.active
+
+    @property
+    def update_count(self) -> int:
+        """How many layers a step updates after the warm-up."""
+        return self._selection.count
 
     @property
     def warmup_steps(self) -> int:
@@ -133,23 +115,7 @@ class IST:
         Raises:
             IstError: if it is to be a share of the steps and their number is not known.
         """
-        if self.spec.mode == "paper":
-            return 0
-        if self.spec.warmup_steps != "auto":
-            return self.spec.warmup_steps
-        if not self.spec.uses_scores:
-            return 0
-        if self._total_steps is None:
-            raise IstError(
-                "warmup_steps 'auto' is a share of all steps: give total_steps, or a number of warmup_steps",
-                param="total_steps",
-            )
-        return math.ceil(self._total_steps / 10)
-
-    @property
-    def hold(self) -> int:
-        """How many steps a selection is kept."""
-        return self._policy.hold if self.spec.hold == "auto" else self.spec.hold
+        return self._selection.warmup_steps(self._total_steps)
 
     def begin(
         self,
@@ -192,16 +158,16 @@ class IST:
         started = time.perf_counter()
         probe = self._probe_if_due()
         probed = time.perf_counter()
-        self._select()
-        self._freezer.hold(self._active)
+        active = self._selection.select(warmup_steps=self.warmup_steps)
+        self._freezer.hold(active)
         if self._optimizer is not None:
-            self._optimizer.select(self._active)
+            self._optimizer.select(active)
         self.record = self._describe(probe, probed - started, time.perf_counter() - started)
         return self.record
 
     def end_step(self) -> None:
         """Do what `step` does on its way out."""
-        self._step += 1
+        self._selection.step += 1
 
     def release(self) -> None:
         """Make every adapter trainable again and let go of the model: training with IST is over."""
@@ -217,15 +183,7 @@ class IST:
 
     def state_dict(self) -> IstState:
         """Return all that later draws and scores depend on; call it between steps."""
-        return {
-            "version": 1,
-            "step": self._step,
-            "probes": self._probes,
-            "scores": self._scores.tolist(),
-            "active": list(self._active),
-            "held_until": self._held_until,
-            "sampler": self._sampler.state_dict(),
-        }
+        return self._selection.state_dict()
 
     def load_state_dict(self, state: IstState) -> None:
         """Continue exactly where the state was taken.
@@ -233,14 +191,7 @@ class IST:
         Raises:
             IstError: if the state is of another version, or of a model with another number of layers.
         """
-        if state["version"] != 1 or len(state["scores"]) != len(self.layers):
-            found = f"version {state['version']} and {len(state['scores'])} layers"
-            raise IstError(f"the IST state has {found}, and this run version 1 and {len(self.layers)} layers")
-        self._scores = torch.tensor(state["scores"], dtype=torch.float64)
-        self._probabilities = None
-        self._active = tuple(state["active"])
-        self._step, self._probes, self._held_until = state["step"], state["probes"], state["held_until"]
-        self._sampler.load_state_dict(state["sampler"])
+        self._selection.load_state_dict(state)
 
     def _prepare(
         self, *, probe: Probe | None, total_steps: int | None, optimizer: torch.optim.Optimizer | None
@@ -252,44 +203,24 @@ class IST:
             self._optimizer = OptimizerState(optimizer, self.layers, self.spec.optimizer_state)
 
     def _probe_if_due(self) -> ProbeReport | None:
-        due = self._step > 0 and self._step % self.spec.probe_interval == 0
-        if self._probe is None or not (self.spec.uses_scores and due):
+        if self._probe is None or not self._selection.probe_is_due():
             return None
         with evaluating(self.model), self._freezer.all_trainable():
-            self._scores, report = self._scorer.score(self._scores, self._probe, self._probes, self._sampler)
-        self._probes += 1
-        self._probabilities = None
-        return report
-
-    def _select(self) -> None:
-        if self._step < self.warmup_steps:
-            self._active = tuple(range(len(self.layers)))
-        elif self._step >= self._held_until:
-            self._active = self._policy.draw(self._scores, self._sampler)
-            self._held_until = self._step + self.hold
+            return self._selection.score(self._scorer, self._probe)
 
     def _describe(self, probe: ProbeReport | None, probe_seconds: float, seconds: float) -> IstRecord:
-        if self._probabilities is None:
-            self._probabilities = tuple(self._policy.inclusion(self._scores).tolist())
-        held = self._scores.numel() * self._scores.element_size() + _SAMPLER_BYTES
+        selection = self._selection
         return IstRecord(
-            step=self._step,
+            step=selection.step,
             layers=tuple(layer.index for layer in self.layers),
-            active=self._active,
-            warming_up=self._step < self.warmup_steps,
-            scores=self.importance,
-            probabilities=self._probabilities,
-            entropy=_entropy(self._probabilities),
-            backward_depth=self.depth - self.layers[self._active[0]].index,
+            active=selection.active,
+            warming_up=selection.step < self.warmup_steps,
+            scores=selection.scores,
+            probabilities=selection.probabilities,
+            entropy=entropy(selection.probabilities),
+            backward_depth=self.depth - self.layers[selection.active[0]].index,
             probe=probe,
             seconds=seconds,
             probe_seconds=probe_seconds if probe else 0.0,
-            bytes=held + (probe.tensor_bytes if probe else 0),
+            bytes=selection.bytes + (probe.tensor_bytes if probe else 0),
         )
-
-
-def _entropy(probabilities: Sequence[float]) -> float:
-    """Return the entropy of the normalised probabilities over that of uniform ones."""
-    total = sum(probabilities)
-    shares = [value / total for value in probabilities if value > 0.0]
-    return -sum(share * math.log(share) for share in shares) / math.log(len(probabilities))

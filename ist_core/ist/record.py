@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ist_core.ist.scorers.scorer import ProbeReport
@@ -35,3 +37,10 @@ class IstRecord:
     """The part of it that the probe took."""
     bytes: int
     """Tensors that IST itself holds: scores, sampler, and the gradients of a gate probe at their peak."""
+
+
+def entropy(probabilities: Sequence[float]) -> float:
+    """Return the entropy of the normalised probabilities over that of uniform ones."""
+    total = sum(probabilities)
+    shares = [value / total for value in probabilities if value > 0.0]
+    return -sum(share * math.log(share) for share in shares) / math.log(len(probabilities))

@@ -9,6 +9,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+STATE_BYTES = 5056
+"""The size of a sampler's state: that of torch's CPU generator."""
 _TRIES = 50
 """How many draws one distinct subset may take before fewer candidates are accepted."""
 
