@@ -1,69 +1,122 @@
-"""The formats of training files: told apart by a file's first row, and which method learns from which."""
+"""The formats of training files: what an upload is checked for, and which method learns from which."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, BinaryIO, Literal
 
-from ist_core import jsonl
-from ist_core.dataset import CHAT
+from ist_core import containers
+from ist_core.chat import ChatRow
+from ist_core.dataset import CHAT_FORMATS
 from ist_core.errors import DatasetError, Problem
-from ist_core.jsonl import FormatName, Line, RowFormat
-from ist_core.preferences import PREFERENCE
+from ist_core.oddities import oddities
+from ist_core.preferences import PREFERENCE_FORMATS, PreferenceRow
+from ist_core.rows import MAX_PROBLEMS, ContainerName, FormatName, RowFormat
 
-FORMATS: Mapping[FormatName, RowFormat[Any]] = MappingProxyType({"chat": CHAT, "preference": PREFERENCE})
-FORMAT_OF_METHOD: Mapping[Literal["supervised", "dpo"], RowFormat[Any]] = MappingProxyType(
-    {"supervised": CHAT, "dpo": PREFERENCE}
+FORMATS_OF_METHOD: Mapping[Literal["supervised", "dpo"], Sequence[RowFormat[Any]]] = MappingProxyType(
+    {"supervised": CHAT_FORMATS, "dpo": PREFERENCE_FORMATS}
 )
-EXAMPLES = " or ".join(row_format.example for row_format in FORMATS.values())
+FORMATS: Mapping[FormatName, RowFormat[Any]] = MappingProxyType(
+    {row_format.name: row_format for row_format in (*CHAT_FORMATS, *PREFERENCE_FORMATS)}
+)
+FORMAT_OF_METHOD = MappingProxyType({method: formats[0] for method, formats in FORMATS_OF_METHOD.items()})
 
 
 @dataclass(frozen=True, slots=True)
 class DatasetSummary:
-    """What a valid file holds."""
+    """What a valid file holds, and what a person should look at again."""
 
     format: FormatName
+    container: ContainerName
     rows: int
+    duplicates: int = 0
+    """Rows that are the same as one before them, to the character."""
+    warnings: tuple[Problem, ...] = ()
+    """The first of them."""
+    total_warnings: int = 0
 
 
 def check(
-    stream: BinaryIO, *, max_problems: int = jsonl.MAX_PROBLEMS, param: str | None = "training_file"
+    stream: BinaryIO,
+    *,
+    name: str = "",
+    max_problems: int = MAX_PROBLEMS,
+    param: str | None = "training_file",
 ) -> DatasetSummary:
-    """Read `stream` (opened in binary mode) to its end and say what it holds.
+    """Read `stream` (binary and seekable) to its end and say what it holds; `name` is the file's.
 
     The first row that shows a format by its keys decides; every other row must be of that format.
 
     Raises:
         DatasetError: with the first `max_problems` problems and their total number.
     """
-    row_format: RowFormat[Any] | None = None
-    rows = total = 0
-    problems: list[Problem] = []
-    for line in jsonl.scan(stream, EXAMPLES):
-        if row_format is None and isinstance(line, Line) and line.format is not None:
-            row_format = FORMATS[line.format]
-        faults = _faults(line, row_format)
-        rows += not faults
-        total += len(faults)
-        problems += faults[: max_problems - len(problems)]
-    if total or row_format is None:
-        raise DatasetError(problems, total=total, param=param)
-    return DatasetSummary(row_format.name, rows)
+    known = tuple(FORMATS.values())
+    container, items = containers.scan(stream, known, name=name)
+    reader = containers.RowReader(known)
+    problems, tally = _Capped(max_problems), _Tally(_Capped(max_problems))
+    for item in items:
+        row = reader.read(item)
+        if isinstance(row, list):
+            problems.add(row)
+        else:
+            tally.add(row)
+    if not problems.total and (reader.format is None or not tally.rows):
+        problems.add([containers.no_rows(known)])
+    if problems.total or reader.format is None:
+        raise DatasetError(problems.first, total=problems.total, param=param)
+    return DatasetSummary(
+        reader.format.name,
+        container,
+        rows=tally.rows,
+        duplicates=tally.duplicates,
+        warnings=tuple(tally.warnings.first),
+        total_warnings=tally.warnings.total,
+    )
 
 
-def _faults(line: Line | list[Problem], row_format: RowFormat[Any] | None) -> list[Problem]:
-    if not isinstance(line, Line):
-        return line
-    if row_format is None:
-        return [
-            Problem(
-                line.number,
-                "",
-                "is neither a chat row (it has no `messages`) nor a preference row (it has no "
-                f"`preferred_output`); a row is {EXAMPLES}",
+@dataclass(slots=True)
+class _Capped:
+    """The first problems, and how many there are."""
+
+    most: int
+    first: list[Problem] = field(default_factory=list)
+    total: int = 0
+
+    def add(self, problems: list[Problem]) -> None:
+        self.total += len(problems)
+        self.first += problems[: self.most - len(self.first)]
+
+
+@dataclass(slots=True)
+class _Tally:
+    """Counts the good rows; remembers 8 bytes of each row's hash, never the row."""
+
+    warnings: _Capped
+    rows: int = 0
+    duplicates: int = 0
+    _seen: set[int] = field(default_factory=set)
+
+    def add(self, row: ChatRow | PreferenceRow) -> None:
+        self.rows += 1
+        found = list(oddities(row))
+        digest = _digest(row)
+        if digest in self._seen:
+            self.duplicates += 1
+            found.append(
+                Problem(row.line, "", "repeats a row above it; remove it unless it is to weigh more")
             )
-        ]
-    row = row_format.read(line)
-    return row if isinstance(row, list) else []
+        self._seen.add(digest)
+        if found:
+            self.warnings.add(found)
+
+
+def _digest(row: ChatRow | PreferenceRow) -> int:
+    messages = row.messages
+    if isinstance(row, PreferenceRow):
+        messages += (row.preferred, row.rejected)
+    # No text holds a NUL, so different rows never join to the same bytes.
+    text = "\0".join(part for message in messages for part in (message.role, message.content)).encode()
+    return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "little")

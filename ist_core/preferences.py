@@ -1,14 +1,14 @@
-"""Preference data: JSON Lines of a conversation and two answers, checked line by line (no torch here)."""
+"""Preference data: rows of a conversation and two answers, in OpenAI's shape or TRL's (no torch here)."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
 
-from ist_core import jsonl
-from ist_core.dataset import NO_TOOLS, TOOL_KEYS, ChatMessage, read_messages
+from ist_core import containers
+from ist_core.chat import NO_TOOLS, TOOL_KEYS, ChatMessage, read_messages
 from ist_core.errors import Problem
-from ist_core.jsonl import JsonObject, Line, RowFormat, found
+from ist_core.rows import JsonObject, Line, RowFormat, found, text_fault
 
 INPUT_KEYS = ("messages", *TOOL_KEYS)
 ONE_ANSWER = "exactly one assistant message"
@@ -30,7 +30,7 @@ def load(path: Path, *, param: str | None = "training_file") -> list[PreferenceR
     Raises:
         DatasetError: if the file cannot be opened or any line of it cannot be used.
     """
-    return jsonl.load(path, PREFERENCE, param=param)
+    return containers.load(path, PREFERENCE_FORMATS, param=param)
 
 
 def _read_line(line: Line) -> PreferenceRow | list[Problem]:
@@ -43,10 +43,21 @@ def _read_line(line: Line) -> PreferenceRow | list[Problem]:
     problems += faults
     if problems or preferred is None or rejected is None:
         return problems
+    return _pair(line.number, messages, preferred, rejected, "non_preferred_output", "preferred_output")
+
+
+def _pair(
+    line: int,
+    messages: tuple[ChatMessage, ...],
+    preferred: ChatMessage,
+    rejected: ChatMessage,
+    worse: str,
+    better: str,
+) -> PreferenceRow | list[Problem]:
     if preferred == rejected:
-        reason = "is the same as preferred_output, so there is nothing to learn; give a worse answer"
-        return [Problem(line.number, "non_preferred_output", reason)]
-    return PreferenceRow(line.number, messages, preferred, rejected)
+        reason = f"is the same as {better}, so there is nothing to learn; give a worse answer"
+        return [Problem(line, worse, reason)]
+    return PreferenceRow(line, messages, preferred, rejected)
 
 
 PREFERENCE = RowFormat(
@@ -55,7 +66,33 @@ PREFERENCE = RowFormat(
     '"preferred_output": [{"role": "assistant", "content": ".."}], '
     '"non_preferred_output": [{"role": "assistant", "content": ".."}]}',
     _read_line,
+    needs=("input", "preferred_output", "non_preferred_output"),
+    takes=("tools", "functions"),
 )
+
+
+def _read_chosen(line: Line) -> PreferenceRow | list[Problem]:
+    problems = _tool_problems(line.value, line.number)
+    messages, faults = _read_prompt(line.value, line.number)
+    problems += faults
+    chosen, faults = _read_answer(line.value, "chosen", line.number)
+    problems += faults
+    rejected, faults = _read_answer(line.value, "rejected", line.number)
+    problems += faults
+    if problems or chosen is None or rejected is None:
+        return problems
+    return _pair(line.number, messages, chosen, rejected, "rejected", "chosen")
+
+
+CHOSEN_REJECTED = RowFormat(
+    "chosen_rejected",
+    '{"prompt": "..", "chosen": "..", "rejected": ".."}',
+    _read_chosen,
+    needs=("prompt", "chosen", "rejected"),
+    takes=("tools", "functions"),
+    is_flat=True,
+)
+PREFERENCE_FORMATS = (PREFERENCE, CHOSEN_REJECTED)
 
 
 def _tool_problems(holder: JsonObject, line: int, place: str = "") -> list[Problem]:
@@ -74,11 +111,35 @@ def _read_input(row: JsonObject, line: int) -> tuple[tuple[ChatMessage, ...], li
         for key in given
         if key not in INPUT_KEYS
     ]
-    messages, faults = read_messages(given, "input.messages", line)
+    messages, faults = _read_question(given, "input.messages", line)
+    return messages, problems + faults
+
+
+def _read_question(holder: JsonObject, path: str, line: int) -> tuple[tuple[ChatMessage, ...], list[Problem]]:
+    """A conversation that ends before the answer."""
+    messages, faults = read_messages(holder, path, line)
     if not faults and messages[-1].role == "assistant":
         reason = "is assistant, but the input ends before the answer; move the message into the outputs"
-        faults.append(Problem(line, f"input.messages[{len(messages) - 1}].role", reason))
-    return messages, problems + faults
+        faults.append(Problem(line, f"{path}[{len(messages) - 1}].role", reason))
+    return messages, faults
+
+
+def _read_prompt(row: JsonObject, line: int) -> tuple[tuple[ChatMessage, ...], list[Problem]]:
+    """A prompt, which is a text or a list of messages."""
+    if isinstance(row.get("prompt"), list):
+        return _read_question(row, "prompt", line)
+    if fault := text_fault(row, "prompt", instead="remove the row"):
+        return (), [Problem(line, "prompt", fault)]
+    return (ChatMessage("user", row["prompt"]),), []
+
+
+def _read_answer(row: JsonObject, key: str, line: int) -> tuple[ChatMessage | None, list[Problem]]:
+    """An answer, which is a text or a list with one message."""
+    if isinstance(row.get(key), list):
+        return _read_output(row, key, line)
+    if fault := text_fault(row, key, instead="remove the row"):
+        return None, [Problem(line, key, fault)]
+    return ChatMessage("assistant", row[key]), []
 
 
 def _read_output(row: JsonObject, key: str, line: int) -> tuple[ChatMessage | None, list[Problem]]:

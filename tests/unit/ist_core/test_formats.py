@@ -10,6 +10,7 @@ import pytest
 from ist_core import formats
 from ist_core.errors import DatasetError
 
+PREFERENCE_FREE = {"messages": [{"role": "assistant", "content": "hello"}]}
 USER, GOOD = {"role": "user", "content": "hi"}, {"role": "assistant", "content": "yo"}
 CHAT = {"messages": [USER, GOOD], "source": "a note"}
 PREFERENCE = {
@@ -32,7 +33,8 @@ def _problems(*rows: object, max_problems: int = 20) -> tuple[list[str], int]:
 
 @pytest.mark.parametrize(("row", "name"), [(CHAT, "chat"), (PREFERENCE, "preference")])
 def test_a_good_file_is_told_by_its_first_row_and_counted(row: dict[str, object], name: str) -> None:
-    assert formats.check(_stream(row, row)) == formats.DatasetSummary(name, 2)  # type: ignore[arg-type]
+    summary = formats.check(_stream(row, row), name="a.csv")
+    assert (summary.format, summary.container, summary.rows) == (name, "jsonl", 2)
 
 
 @pytest.mark.parametrize(
@@ -50,11 +52,29 @@ def test_a_row_of_another_format_is_named(rows: tuple[object, ...], line: int, s
     assert [text for text in problems if text.startswith(f"line {line}") and says in text], problems
 
 
-def test_a_row_of_no_format_is_told_both() -> None:
-    problems, total = _problems({"prompt": "hi", "completion": "yo"}, PREFERENCE)
+def test_a_row_of_no_format_is_told_all_of_them() -> None:
+    problems, total = _problems({"question": "hi", "answer": "yo"}, PREFERENCE)
     assert total == 1
-    assert problems[0].startswith("line 1: is neither a chat row (it has no `messages`) nor a preference row")
+    assert problems[0].startswith("line 1: is a row of no known format")
     assert all(row_format.example in problems[0] for row_format in formats.FORMATS.values())
+
+
+def test_what_is_odd_is_warned_of_and_counted_not_refused() -> None:
+    late = {"messages": [USER, {"role": "system", "content": "be brief"}, GOOD, GOOD, USER]}
+    summary = formats.check(_stream(CHAT, late, {**CHAT, "source": "another note"}, PREFERENCE_FREE))
+    assert (summary.rows, summary.duplicates, summary.total_warnings) == (4, 1, 5)
+    assert [(warning.line, warning.path) for warning in summary.warnings] == [
+        (2, "messages[1]"),
+        (2, "messages[3]"),
+        (2, "messages[4]"),
+        (3, ""),
+        (4, "messages[0]"),
+    ]
+
+
+def test_warnings_are_capped_and_counted() -> None:
+    summary = formats.check(_stream(*[CHAT] * 30), max_problems=5)
+    assert (len(summary.warnings), summary.total_warnings, summary.duplicates) == (5, 29, 29)
 
 
 def test_problems_are_capped_and_counted() -> None:
@@ -62,6 +82,21 @@ def test_problems_are_capped_and_counted() -> None:
     assert (len(problems), total) == (5, 50)
 
 
-def test_an_empty_file_is_refused() -> None:
-    with pytest.raises(DatasetError, match="empty"):
-        formats.check(io.BytesIO(b""))
+@pytest.mark.parametrize(
+    ("data", "says"),
+    [
+        (b"", "the file is empty"),
+        (b"\x1f\x8b\x08\x00", "is compressed: gzip; upload it uncompressed"),
+        (b"PK\x03\x04 sheet", "is compressed: ZIP"),
+        ('{"messages": []}'.encode("utf-16"), "is UTF-16 text; save the file with UTF-8"),
+        (b"\0" * 1000, "not valid JSON"),
+        (
+            b"[\n" + json.dumps(CHAT).encode() + b"\n]",
+            "line 1: not valid JSON.*write each row of the list as a",
+        ),
+        (b"prompt,completion\n", "the file has no rows"),
+    ],
+)
+def test_a_file_that_is_no_data_is_refused(data: bytes, says: str) -> None:
+    with pytest.raises(DatasetError, match=says):
+        formats.check(io.BytesIO(data), name="data.jsonl")

@@ -7,6 +7,7 @@ import pytest
 
 from ist_core import dataset, jsonl
 from ist_core.errors import DatasetError
+from ist_core.rows import Line
 
 GOOD = b'{"a": 1}\n'
 
@@ -23,7 +24,7 @@ GOOD = b'{"a": 1}\n'
 )
 def test_a_bad_line_is_named(bad: bytes, reason: str) -> None:
     before, problems, after = jsonl.scan(io.BytesIO(b"\xef\xbb\xbf" + GOOD + bad + GOOD), "{..}")
-    assert (before, after) == (jsonl.Line(1, {"a": 1}), jsonl.Line(3, {"a": 1}))
+    assert (before, after) == (Line(1, {"a": 1}), Line(3, {"a": 1}))
     assert isinstance(problems, list)
     assert [(problem.line, problem.path) for problem in problems] == [(2, "")]
     assert reason in problems[0].reason

@@ -105,5 +105,5 @@ def test_every_fault_of_a_row_is_told(path: Path) -> None:
 
 
 def test_a_chat_reader_calls_a_preference_row_by_its_name(path: Path) -> None:
-    with pytest.raises(DatasetError, match=r"line 1: is a preference row, but a chat row is needed"):
+    with pytest.raises(DatasetError, match=r"line 1: is a preference row; a row is \{\"messages\""):
         dataset.load(_write(path, ROW))
