@@ -31,11 +31,13 @@ class MetricSeries:
 
 @dataclass(frozen=True, slots=True)
 class ImportanceSeries:
-    """Per step: one score a layer, and the layers that were updated."""
+    """Per step: one score a layer, the layers that were updated, and each layer's chance to be one (None: it
+    was not told)."""
 
     steps: list[int]
     importance: list[list[float]]
     active: list[list[int]]
+    probabilities: list[list[float] | None]
 
 
 def append_steps(session: Session, job_id: str, attempt: int, batch: Sequence[records.StepRecord]) -> bool:
@@ -67,6 +69,7 @@ def append_steps(session: Session, job_id: str, attempt: int, batch: Sequence[re
             "metrics": plain(dict(record.metrics)),
             "importance": list(record.importance),
             "active": list(record.active),
+            "probabilities": list(record.probabilities) or None,
         }
         for seq, record in zip(seqs, batch, strict=True)
     ]
@@ -97,13 +100,14 @@ def metric_series(
 def importance_series(
     tenant: Tenant, job_id: str, *, after_step: int = 0, limit: int = MAX_STEPS
 ) -> ImportanceSeries:
-    """The layer scores and updated layers of up to `limit` steps after `after_step`, in step order."""
-    columns = select(StepRecord.step, StepRecord.importance, StepRecord.active)
+    """The layer scores, updated layers and probabilities of up to `limit` steps after `after_step`, in step order."""
+    columns = select(StepRecord.step, StepRecord.importance, StepRecord.active, StepRecord.probabilities)
     rows = tenant.session.execute(_window(columns, tenant, job_id, after_step, limit)).all()
     return ImportanceSeries(
         steps=[row.step for row in rows],
         importance=[row.importance for row in rows],
         active=[row.active for row in rows],
+        probabilities=[row.probabilities for row in rows],
     )
 
 

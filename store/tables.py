@@ -1,4 +1,4 @@
-"""The tables: projects, keys, jobs, files, events, step records and tuned models (PostgreSQL 15 or later)."""
+"""The tables: projects, keys, files, jobs and what jobs leave behind (PostgreSQL 15 or later)."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from sqlalchemy import (
     MetaData,
     SmallInteger,
     Text,
+    UniqueConstraint,
     func,
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB, REAL
@@ -142,10 +143,17 @@ class Job(Base):
     suffix: Mapped[str | None]
     # "metadata" is taken by SQLAlchemy's declarative base.
     user_metadata: Mapped[dict[str, Any]] = mapped_column("metadata", server_default="{}")
+    priority: Mapped[int] = mapped_column(SmallInteger, server_default="0")
+    """Of the queued jobs, those with the highest are taken first."""
 
     attempt: Mapped[int] = mapped_column(server_default="0")
     losses: Mapped[int] = mapped_column(server_default="0")
-    """How many of the attempts ended because the worker was lost; a job given back in order is not one."""
+    """How many of the attempts ended because the worker or its trainer was lost; a job given back in order is
+    not one."""
+    retrying: Mapped[bool] = mapped_column(server_default="false")
+    """Queued because its last run broke off, not because it is new or was paused."""
+    claimed_at: Mapped[datetime | None]
+    """When its latest run began: the project that was served longest ago comes next."""
     worker: Mapped[str | None]
     lease_expires_at: Mapped[datetime | None]
     sent_at: Mapped[datetime | None]
@@ -172,6 +180,7 @@ class Job(Base):
 
     __table_args__ = (
         Index("ix_jobs_project_id_created_at_id", "project_id", "created_at", "id"),
+        Index("ix_jobs_project_id_claimed_at", "project_id", "claimed_at"),
         Index(
             "ix_jobs_live",
             "state",
@@ -210,8 +219,31 @@ class StepRecord(Base):
     metrics: Mapped[dict[str, Any]]
     importance: Mapped[list[float]] = mapped_column(ARRAY(REAL))
     active: Mapped[list[int]] = mapped_column(ARRAY(SmallInteger))
+    probabilities: Mapped[list[float] | None] = mapped_column(ARRAY(REAL))
+    """Each layer's chance to be selected; None: not told."""
 
     __table_args__ = (Index("ix_step_records_job_id_seq", "job_id", "seq", unique=True),)
+
+
+class Checkpoint(Base):
+    """A checkpoint of a job, as objects under `prefix`; an attempt that makes its step again replaces it."""
+
+    __tablename__ = "checkpoints"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"))
+    step: Mapped[int]
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    attempt: Mapped[int]
+    metrics: Mapped[dict[str, Any]]
+    """The step's, as in its record."""
+    prefix: Mapped[str]
+    files: Mapped[list[dict[str, Any]]]
+    """Every object under `prefix`: `{path, bytes, sha256}`, path relative to it."""
+    resumable: Mapped[bool] = mapped_column(server_default="true")
+    """Whether all that a run needs to go on is there; False: the adapter alone is kept."""
+
+    __table_args__ = (UniqueConstraint("job_id", "step"),)
 
 
 class TunedModel(Base):

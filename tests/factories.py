@@ -94,6 +94,7 @@ def step(number: int, *, loss: float = 1.0) -> StepRecord:
         metrics={"loss": loss, "trained_tokens": 10.0 * number},
         importance=(0.5, 0.25),
         active=(1,),
+        probabilities=(0.25, 0.75),
     )
 
 

@@ -44,11 +44,16 @@ def metrics(
 def importance(
     job_id: Identifier, tx: Tx, after_step: AfterStep = 0, limit: Steps = MAX_STEPS
 ) -> ImportanceObject:
-    """Each layer's score by step, and the layers updated in it."""
+    """Each layer's score and chance by step, and the layers updated in it."""
     job = the_job(tx, job_id)
     found = importance_series(tx.tenant, job_id, after_step=after_step, limit=limit)
     return ImportanceObject(
-        job_id=job_id, layers=job.layers, steps=found.steps, importance=found.importance, active=found.active
+        job_id=job_id,
+        layers=job.layers,
+        steps=found.steps,
+        importance=found.importance,
+        active=found.active,
+        probabilities=found.probabilities,
     )
 
 

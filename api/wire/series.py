@@ -22,7 +22,8 @@ class MetricsObject(WireModel):
 
 
 class ImportanceObject(WireModel):
-    """Per step, one score a layer (higher is more important) and the layers updated in it."""
+    """Per step, one score a layer (higher is more important), the layers updated in it, and each layer's
+    chance to be one (null: it was not told)."""
 
     object: Literal["fine_tuning.job.importance"] = "fine_tuning.job.importance"
     job_id: str
@@ -30,6 +31,7 @@ class ImportanceObject(WireModel):
     steps: list[int]
     importance: list[list[float]]
     active: list[list[int]]
+    probabilities: list[list[float] | None]
 
 
 class ArtifactObject(WireModel):
@@ -55,6 +57,8 @@ class StepObject(WireModel):
     metrics: dict[str, float | None]
     importance: list[float]
     active: list[int]
+    probabilities: list[float] | None
+    """Each layer's chance to be updated; null: it was not told."""
 
 
 class JobFrame(WireModel):
@@ -107,4 +111,5 @@ def step_object(record: StepRecord) -> StepObject:
         metrics=record.metrics,
         importance=record.importance,
         active=record.active,
+        probabilities=record.probabilities,
     )

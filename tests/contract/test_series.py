@@ -45,6 +45,7 @@ def test_importance_comes_by_layer(service: Service, finished: str) -> None:
     )
     assert found["importance"] == [[0.0, 1.0, 2.0, 3.0]] * 2
     assert found["active"] == [[1, 3]] * 2
+    assert found["probabilities"] == [None] * 2  # not told, as in rows that are older than they
 
 
 def test_artifacts_are_listed_and_downloaded(service: Service, finished: str) -> None:

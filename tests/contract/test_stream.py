@@ -71,7 +71,7 @@ def test_a_finished_job_is_replayed_whole(service: Service, finished: str) -> No
     assert seqs == list(range(1, seqs[-1] + 1))
     steps = [frame["data"] for frame in frames if frame["type"] == "step"]
     assert [step["step"] for step in steps] == list(range(1, TOTAL + 1))
-    assert set(steps[0]) == {"step", "time", "metrics", "importance", "active"}
+    assert set(steps[0]) == {"step", "time", "metrics", "importance", "active", "probabilities"}
     assert len(steps[0]["importance"]) == LAYERS
     # queued, running, succeeded: a job frame right after each event that changed the state
     after_change = [

@@ -28,6 +28,7 @@ def test_steps_come_back_as_series_and_move_the_jobs_progress(database: Database
     assert metrics.series == {"loss": [1.0, 0.5, 1.0], "absent": [None, None, None]}
     assert metrics.time[0] == pytest.approx(1_700_000_001.0)
     assert (importance.steps, importance.importance, importance.active) == ([2], [[0.5, 0.25]], [[1]])
+    assert importance.probabilities == [[0.25, 0.75]]
     assert set(everything.series) == {"loss", "trained_tokens"}
     job = read_job(database, held.job_id)
     assert (job.step, job.trained_tokens) == (3, 30)

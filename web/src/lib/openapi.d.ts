@@ -249,7 +249,7 @@ export interface paths {
         };
         /**
          * Importance
-         * @description Each layer's score by step, and the layers updated in it.
+         * @description Each layer's score and chance by step, and the layers updated in it.
          */
         get: operations["importance_v1_fine_tuning_jobs__job_id__importance_get"];
         put?: never;
@@ -724,7 +724,7 @@ export interface components {
             /** Filename */
             filename: string;
             /** Format */
-            format: ("chat" | "preference") | null;
+            format: ("chat" | "prompt_completion" | "alpaca" | "sharegpt" | "preference" | "chosen_rejected") | null;
             /** Id */
             id: string;
             /**
@@ -807,7 +807,8 @@ export interface components {
         };
         /**
          * ImportanceObject
-         * @description Per step, one score a layer (higher is more important) and the layers updated in it.
+         * @description Per step, one score a layer (higher is more important), the layers updated in it, and each layer's
+         *     chance to be one (null: it was not told).
          */
         ImportanceObject: {
             /** Active */
@@ -824,6 +825,8 @@ export interface components {
              * @constant
              */
             object: "fine_tuning.job.importance";
+            /** Probabilities */
+            probabilities: (number[] | null)[];
             /** Steps */
             steps: number[];
         };
@@ -1634,13 +1637,25 @@ export interface components {
          * @description New limits of a project: null lifts one, and one that is left out stays as it is.
          */
         QuotaRequest: {
-            /** Max Bytes */
+            /**
+             * Max Bytes
+             * @description Bytes of files and of models' artifacts.
+             */
             max_bytes?: number | null;
-            /** Max Jobs */
+            /**
+             * Max Jobs
+             * @description Jobs queued and running at once.
+             */
             max_jobs?: number | null;
-            /** Max Minutes */
+            /**
+             * Max Minutes
+             * @description Minutes of training in a calendar month (UTC).
+             */
             max_minutes?: number | null;
-            /** Max Requests Per Minute */
+            /**
+             * Max Requests Per Minute
+             * @description Requests of each key in a minute; null: the service's own limit.
+             */
             max_requests_per_minute?: number | null;
         };
         /**
@@ -1686,6 +1701,8 @@ export interface components {
             metrics: {
                 [key: string]: number | null;
             };
+            /** Probabilities */
+            probabilities: number[] | null;
             /** Step */
             step: number;
             /** Time */
@@ -2120,7 +2137,7 @@ export interface operations {
                 "multipart/form-data": {
                     /**
                      * Format: binary
-                     * @description JSON Lines, all rows of one format: chat: `{"messages": [{"role": "user", "content": ".."}, {"role": "assistant", "content": ".."}]}`, or preference: `{"input": {"messages": [{"role": "user", "content": ".."}]}, "preferred_output": [{"role": "assistant", "content": ".."}], "non_preferred_output": [{"role": "assistant", "content": ".."}]}`
+                     * @description JSON Lines, all rows of one format: chat: `{"messages": [{"role": "user", "content": ".."}, {"role": "assistant", "content": ".."}]}`, or prompt_completion: `{"prompt": "..", "completion": ".."}`, or alpaca: `{"instruction": "..", "input": "..", "output": ".."}`, or sharegpt: `{"conversations": [{"from": "human", "value": ".."}, {"from": "gpt", "value": ".."}]}`, or preference: `{"input": {"messages": [{"role": "user", "content": ".."}]}, "preferred_output": [{"role": "assistant", "content": ".."}], "non_preferred_output": [{"role": "assistant", "content": ".."}]}`, or chosen_rejected: `{"prompt": "..", "chosen": "..", "rejected": ".."}`
                      */
                     file: string;
                     /** @enum {string} */
