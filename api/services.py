@@ -17,7 +17,8 @@ from api.rates import RateLimits
 from ist_core.catalog import Catalog
 from store import bus
 from store.database import Database
-from store.objects import LocalObjects, ObjectStore
+from store.object_storage import open_objects
+from store.objects import ObjectStore
 from store.settings import Settings
 
 POOL_SIZE = 16
@@ -52,7 +53,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
                 rates=RateLimits(client, settings.requests_per_minute),
                 database=database,
                 redis=client,
-                objects=LocalObjects(settings.objects_dir),
+                objects=open_objects(settings),
                 catalog=Catalog(settings.base_models_dir, hub=settings.hub),
                 queue=queue,
                 live=live,

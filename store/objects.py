@@ -26,15 +26,22 @@ class ObjectNotFound(LookupError):
     """No object has this key."""
 
 
+class ObjectsAway(RuntimeError):
+    """Object storage does not answer, or refuses; trying again may help."""
+
+
 class ObjectStore(Protocol):
-    """Where bytes are kept. A key is a relative path with `/` between its parts."""
+    """Where bytes are kept. A key is a relative path with `/` between its parts.
+
+    Each may raise OSError for what a disk or the source does, and ObjectsAway.
+    """
 
     def put(self, key: str, source: BinaryIO) -> ObjectInfo:
         """Store all of `source`, whole or not at all; an object of the same key is replaced."""
         ...
 
     def open(self, key: str) -> BinaryIO:
-        """The object's bytes, to be closed by the caller. Raises ObjectNotFound."""
+        """The object's bytes, seekable, to be closed by the caller. Raises ObjectNotFound."""
         ...
 
     def delete(self, key: str) -> None:
@@ -96,10 +103,15 @@ class LocalObjects:
 
     def _path(self, key: str) -> Path:
         """The file of a key. Raises ValueError for a key that could leave the folder."""
-        parts = key.split("/")
-        if "\0" in key or "\\" in key or any(part in {"", ".", ".."} for part in parts):
-            raise ValueError(f"not an object key: {key!r}")
-        return self.folder / PurePosixPath(*parts)
+        return self.folder / PurePosixPath(*key_parts(key))
+
+
+def key_parts(key: str) -> list[str]:
+    """The names that a key is made of. Raises ValueError for a key that could mean a place elsewhere."""
+    parts = key.split("/")
+    if "\0" in key or "\\" in key or any(part in {"", ".", ".."} for part in parts):
+        raise ValueError(f"not an object key: {key!r}")
+    return parts
 
 
 def _sync_folder(folder: Path) -> None:

@@ -24,7 +24,8 @@ from ist_core.trainer import train
 from store import bus, jobs, runs
 from store.database import Database
 from store.files import get_file
-from store.objects import LocalObjects, ObjectStore
+from store.object_storage import open_objects
+from store.objects import ObjectStore
 from store.settings import Settings, get_settings
 from store.tables import Job
 from worker.publish import Publication
@@ -47,7 +48,7 @@ def main() -> None:
         settings,
         Database(settings.database_url),
         bus.connect(settings.redis_url),
-        LocalObjects(settings.objects_dir),
+        open_objects(settings),
         stop,
     )
     trainer.run(job_id, attempt)

@@ -1,44 +1,88 @@
-"""Object storage in a folder."""
+"""Object storage: the same promises in a folder and in a bucket of an S3 server."""
 
+from __future__ import annotations
+
+import errno
 import hashlib
 import io
+import socket
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
-from store.objects import LocalObjects, ObjectNotFound
+from store import s3_objects
+from store.object_storage import open_objects
+from store.objects import LocalObjects, ObjectNotFound, ObjectsAway, ObjectStore
+from store.s3_objects import S3Objects
+from store.settings import Settings
+from tests.s3_server import ACCESS_KEY, SECRET_KEY, S3Server, s3_server
 
 
 class BrokenPipe(io.RawIOBase):
     """Gives some bytes, then breaks."""
 
-    def __init__(self) -> None:
-        self._reads = 0
+    def __init__(self, size: int) -> None:
+        self._data: list[bytes] = [b"half"] * size
 
     def readable(self) -> bool:
         return True
 
     def read(self, size: int = -1) -> bytes:
-        self._reads += 1
-        if self._reads > 1:
-            raise OSError("broken")
-        return b"half"
+        if not self._data:
+            raise OSError(errno.EIO, "broken")
+        return self._data.pop()
 
 
-@pytest.fixture
-def objects(tmp_path: Path) -> LocalObjects:
-    return LocalObjects(tmp_path / "objects")
+@pytest.fixture(scope="module")
+def server() -> Iterator[S3Server]:
+    with s3_server() as running:
+        yield running
 
 
-def test_an_object_comes_back_with_its_size_and_hash(objects: LocalObjects) -> None:
-    data = bytes(range(256)) * 5000
+def _bucket(server: S3Server, prefix: str, *, bucket: str | None = None) -> S3Objects:
+    return S3Objects(
+        bucket or server.bucket,
+        prefix,
+        endpoint=server.endpoint,
+        region="us-east-1",
+        access_key_id=ACCESS_KEY,
+        secret_access_key=SECRET_KEY,
+    )
+
+
+@pytest.fixture(params=["folder", "bucket"])
+def objects(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ObjectStore:
+    if request.param == "folder":
+        return LocalObjects(tmp_path / "objects")
+    monkeypatch.setattr(s3_objects, "PART_BYTES", 5 * 1024 * 1024)  # the smallest that S3 takes
+    server: S3Server = request.getfixturevalue("server")
+    return _bucket(server, f"team/{tmp_path.name}")
+
+
+@pytest.mark.parametrize("size", [0, 1, 300_000, 5 * 1024 * 1024, 12_345_678])
+def test_an_object_comes_back_with_its_size_and_hash(objects: ObjectStore, size: int) -> None:
+    data = (bytes(range(251)) * (size // 251 + 1))[:size]
     info = objects.put("files/a", io.BytesIO(data))
-    assert (info.key, info.bytes, info.sha256) == ("files/a", len(data), hashlib.sha256(data).hexdigest())
+    assert (info.key, info.bytes, info.sha256) == ("files/a", size, hashlib.sha256(data).hexdigest())
     with objects.open("files/a") as stream:
         assert stream.read() == data
 
 
-def test_a_second_put_replaces_and_delete_removes(objects: LocalObjects) -> None:
+def test_an_object_is_read_from_anywhere(objects: ObjectStore) -> None:
+    lines = b"".join(b"%d\n" % number for number in range(1_000_000))
+    objects.put("a", io.BytesIO(lines))
+    with objects.open("a") as stream:
+        assert stream.readline(100) == b"0\n"
+        assert stream.seek(-8, io.SEEK_END) == len(lines) - 8
+        assert stream.read() == b"\n999999\n"
+        assert stream.seek(0) == 0
+        assert stream.read(4) == b"0\n1\n"
+        assert sum(1 for _ in stream) == 999_998
+
+
+def test_a_second_put_replaces_and_delete_removes(objects: ObjectStore) -> None:
     objects.put("a", io.BytesIO(b"1"))
     objects.put("a", io.BytesIO(b"2"))
     with objects.open("a") as stream:
@@ -49,24 +93,31 @@ def test_a_second_put_replaces_and_delete_removes(objects: LocalObjects) -> None
         objects.open("a")
 
 
-def test_a_broken_source_leaves_the_old_object_and_nothing_else(objects: LocalObjects) -> None:
+@pytest.mark.parametrize("reads", [1, 2_000_000])
+def test_a_broken_source_leaves_the_old_object_and_nothing_else(
+    objects: ObjectStore, server: S3Server, reads: int
+) -> None:
     objects.put("a/b", io.BytesIO(b"old"))
     with pytest.raises(OSError, match="broken"):
-        objects.put("a/b", BrokenPipe())  # type: ignore[arg-type]  # a raw stream reads alike
+        objects.put("a/b", BrokenPipe(reads))  # type: ignore[arg-type]  # a raw stream reads alike
     with objects.open("a/b") as stream:
         assert stream.read() == b"old"
-    assert [path.name for path in objects.folder.rglob("*") if path.is_file()] == ["b"]
+    if isinstance(objects, LocalObjects):
+        assert [path.name for path in objects.folder.rglob("*") if path.is_file()] == ["b"]
+    assert list(objects.list("")) == ["a/b"]
+    assert "<UploadId>" not in server.uploads()
 
 
-def test_keys_are_listed_by_prefix(objects: LocalObjects) -> None:
-    for key in ("models/j/1/b", "models/j/1/a", "models/j/2/a", "files/x"):
+def test_keys_are_listed_by_prefix(objects: ObjectStore) -> None:
+    for key in ("models/j/1/b", "models/j/1/a", "models/j/2/a", "models/j/10", "files/x"):
         objects.put(key, io.BytesIO(b""))
     assert list(objects.list("models/j/1/")) == ["models/j/1/a", "models/j/1/b"]
+    assert list(objects.list("models/j/1")) == ["models/j/1/a", "models/j/1/b", "models/j/10"]
     assert list(objects.list("none")) == []
 
 
 @pytest.mark.parametrize("key", ["", "/etc/passwd", "../a", "a/../b", "a//b", "a/", "a/./b", "a\0", "a\\b"])
-def test_a_key_that_could_leave_the_folder_is_refused(objects: LocalObjects, key: str) -> None:
+def test_a_key_that_could_mean_a_place_elsewhere_is_refused(objects: ObjectStore, key: str) -> None:
     for use in (
         lambda: objects.put(key, io.BytesIO(b"")),
         lambda: objects.open(key),
@@ -76,7 +127,37 @@ def test_a_key_that_could_leave_the_folder_is_refused(objects: LocalObjects, key
             use()
 
 
-def test_a_folder_is_no_object(objects: LocalObjects) -> None:
+def test_a_folder_is_no_object(objects: ObjectStore) -> None:
     objects.put("a/b", io.BytesIO(b""))
     with pytest.raises(ObjectNotFound):
         objects.open("a")
+
+
+def test_a_bucket_that_is_not_there_is_no_missing_object(server: S3Server) -> None:
+    with pytest.raises(ObjectsAway, match="bucket"):
+        _bucket(server, "", bucket="nowhere").put("a", io.BytesIO(b"1"))
+
+
+def test_the_settings_choose(server: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", ACCESS_KEY)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET_KEY)
+    settings = Settings(database_url="postgresql://x", redis_url="redis://x", data_dir=tmp_path)
+    assert isinstance(open_objects(settings), LocalObjects)
+    url = f"s3://{server.bucket}/chosen/here/"
+    in_bucket = settings.model_copy(update={"objects_url": url, "objects_endpoint": server.endpoint})
+    open_objects(in_bucket).put("files/a", io.BytesIO(b"1"))
+    assert list(_bucket(server, "chosen").list("")) == ["here/files/a"]
+
+
+@pytest.mark.parametrize("url", ["bucket/prefix", "s3://", "gs://bucket", "https://bucket"])
+def test_another_kind_of_address_is_refused(tmp_path: Path, url: str) -> None:
+    with pytest.raises(ValidationError, match="objects_url"):
+        Settings(database_url="postgresql://x", redis_url="redis://x", data_dir=tmp_path, objects_url=url)
+
+
+def test_a_server_that_is_away_is_told_so() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    away = S3Objects("bucket", endpoint=f"http://127.0.0.1:{port}", access_key_id="x", secret_access_key="y")
+    with pytest.raises(ObjectsAway, match="object storage failed on 'a'"):
+        away.put("a", io.BytesIO(b"1"))
