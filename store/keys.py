@@ -90,6 +90,11 @@ def get_key(session: Session, project_id: str, key_id: str) -> ApiKey | None:
     ).one_or_none()
 
 
+def find_key(session: Session, key_id: str) -> ApiKey | None:
+    """A key of any project, alive or not, or None: for the administrator's hand."""
+    return session.get(ApiKey, key_id)
+
+
 def list_keys(
     session: Session,
     project_id: str,
@@ -122,9 +127,13 @@ def revoke_key(session: Session, key: ApiKey) -> None:
         session.flush()
 
 
-def has_admin(session: Session) -> bool:
-    """Whether any key that is alive has the scope admin."""
-    return session.execute(_alive().where(ApiKey.scopes.contains(["admin"])).limit(1)).first() is not None
+def first_admin_key(session: Session, *, project_id: str) -> tuple[ApiKey, str] | None:
+    """A key with all scopes, as `create_key`, if no key that is alive has the scope admin; else None."""
+    # Of two that ask at once, the second waits here, and then finds the first one's key.
+    session.scalars(select(Project.id).where(Project.id == project_id).with_for_update(key_share=True)).one()
+    if session.execute(_alive().where(ApiKey.scopes.contains(["admin"])).limit(1)).first() is not None:
+        return None
+    return create_key(session, project_id=project_id, name="admin", scopes=frozenset(SCOPES))
 
 
 def _alive() -> Select[ApiKey, int | None]:
@@ -143,7 +152,7 @@ def _use(session: Session, query: Select[ApiKey, int | None]) -> Holder | None:
     row = session.execute(query).one_or_none()
     if row is None:
         return None
-    key, max_requests = row.tuple()
+    key, max_requests = row
     if key.last_used_at is None or key.last_used_at < datetime.now(UTC) - USE_EVERY:
         _note_use(session, key.id)
     return Holder(

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from datetime import timedelta
 from typing import Annotated
 
 from fastapi import APIRouter, Query
@@ -97,13 +95,8 @@ def create_api_key(project_id: Identifier, body: KeyRequest, tx: AdminTx) -> New
             param="project_id",
             code="project_archived",
         )
-    seconds = body.expires_in_seconds
     key, value = create_key(
-        tx.session,
-        project_id=project.id,
-        name=body.name,
-        scopes=body.scopes,
-        lifetime=None if seconds is None else timedelta(seconds=seconds),
+        tx.session, project_id=project.id, name=body.name, scopes=body.scopes, lifetime=body.lifetime
     )
     return NewKeyObject(**key_object(key, project).model_dump(), value=value)
 
@@ -146,8 +139,7 @@ def quota(project_id: Identifier, tx: AdminTx) -> QuotaObject:
 def set_quota(project_id: Identifier, body: QuotaRequest, tx: AdminTx) -> QuotaObject:
     """Set a project's limits; those that the body leaves out stay as they are."""
     project = _project(tx, project_id)
-    changes = body.model_dump(exclude_unset=True)
-    set_limits(tx.session, project, replace(limits_of(project), **changes))
+    set_limits(tx.session, project, body.applied_to(limits_of(project)))
     return _quota(tx, project)
 
 

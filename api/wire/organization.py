@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import timedelta
 from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
@@ -30,18 +32,29 @@ class KeyRequest(RequestModel):
     expires_in_seconds: Annotated[int, Field(ge=1, le=10 * 366 * 24 * 3600)] | None = None
     """None: it does not expire."""
 
+    @property
+    def lifetime(self) -> timedelta | None:
+        """How long the key lives."""
+        return None if self.expires_in_seconds is None else timedelta(seconds=self.expires_in_seconds)
+
 
 class QuotaRequest(RequestModel):
     """New limits of a project: null lifts one, and one that is left out stays as it is."""
 
-    max_jobs: Limit | None = None
-    """Jobs queued and running at once."""
-    max_bytes: Annotated[int, Field(ge=0, le=2**63 - 1)] | None = None
-    """Of files and of models' artifacts."""
-    max_minutes: Limit | None = None
-    """Minutes of training in a calendar month (UTC)."""
-    max_requests_per_minute: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
-    """Of each key; null: the service's own limit."""
+    max_jobs: Limit | None = Field(default=None, description="Jobs queued and running at once.")
+    max_bytes: Annotated[int, Field(ge=0, le=2**63 - 1)] | None = Field(
+        default=None, description="Bytes of files and of models' artifacts."
+    )
+    max_minutes: Limit | None = Field(
+        default=None, description="Minutes of training in a calendar month (UTC)."
+    )
+    max_requests_per_minute: Annotated[int, Field(ge=1, le=1_000_000)] | None = Field(
+        default=None, description="Requests of each key in a minute; null: the service's own limit."
+    )
+
+    def applied_to(self, limits: Limits) -> Limits:
+        """The limits with those changed that the body names."""
+        return replace(limits, **self.model_dump(exclude_unset=True))
 
 
 class ProjectObject(Identified):
