@@ -54,6 +54,8 @@ class Service:
     settings: Settings
     database: Database
     redis: redis.Redis
+    key: str = KEY
+    """What its clients send."""
 
     @property
     def websocket(self) -> str:
@@ -63,11 +65,11 @@ class Service:
     @property
     def client(self) -> openai.OpenAI:
         """The unmodified `openai` client, which must not need its retries."""
-        return openai.OpenAI(base_url=f"{self.url}/v1", api_key=KEY, max_retries=0)
+        return openai.OpenAI(base_url=f"{self.url}/v1", api_key=self.key, max_retries=0)
 
     def http(self, **headers: str) -> httpx.Client:
         """A plain client with the key."""
-        return httpx.Client(base_url=self.url, headers={"Authorization": f"Bearer {KEY}", **headers})
+        return httpx.Client(base_url=self.url, headers={"Authorization": f"Bearer {self.key}", **headers})
 
     def upload(self, data: bytes = DATA) -> str:
         """A training file's id."""

@@ -1,0 +1,209 @@
+"""Projects are apart: every route, asked with another project's key, answers as if nothing were there."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import pkgutil
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+import pytest
+from fastapi.routing import APIRoute, APIWebSocketRoute
+
+import api.routes
+from api.openapi import document
+from tests.contract.conftest import DATA, Service
+from tests.contract.errors import JOBS, check_error
+from tests.contract.tenants import PROJECTS, Member, join, stream_refusal
+from tests.contract.worker import Run
+
+ROUTES = sorted(f"{verb.upper()} {path}" for path, verbs in document()["paths"].items() for verb in verbs)
+OF_PROJECTS = [route for route in ROUTES if " /v1/" in route and PROJECTS not in route]
+OF_ADMINS = [route for route in ROUTES if PROJECTS in route]
+OPEN = {"GET /health", "GET /metrics", "GET /session", "POST /session", "DELETE /session"}
+
+
+@dataclass(frozen=True)
+class Victim:
+    """A project that has one of everything."""
+
+    member: Member
+    ids: dict[str, str]
+    """By the names of path parameters."""
+
+
+@pytest.fixture(scope="module")
+def victim(service: Service) -> Victim:
+    member = join(service)
+    file_id = member.service.upload()
+    job_id = member.service.create_job(training_file=file_id, metadata={"secret": "yes"})
+    run = Run(service, job_id)
+    run.steps(1, 3)
+    ids = {"file_id": file_id, "job_id": job_id, "model": run.succeed(), "path": "report.json"}
+    return Victim(member, ids)
+
+
+@pytest.fixture(scope="module", params=[("read", "write"), ("read", "write", "admin")], ids=", ".join)
+def stranger(service: Service, request: pytest.FixtureRequest) -> Member:
+    """A key of another project; that it is an admin's makes no difference."""
+    return join(service, *request.param)
+
+
+def lists_nothing(victim: Victim, stranger: Member, path: str) -> None:
+    with victim.member.service.http() as own:
+        assert own.get(path).json()["data"]
+    with stranger.service.http() as http:
+        assert [item["id"] for item in http.get(path).json()["data"]] == []
+
+
+def has_no_cursor(victim: Victim, stranger: Member, path: str, cursor: str) -> None:
+    lists_nothing(victim, stranger, path)
+    with victim.member.service.http() as own:
+        assert own.get(path, params={"after": cursor}).status_code == 200
+    with stranger.service.http() as http:
+        check_error(http.get(path, params={"after": cursor}), 400, code="unknown_cursor", param="after")
+
+
+def check_files(victim: Victim, stranger: Member) -> None:
+    has_no_cursor(victim, stranger, "/v1/files", victim.ids["file_id"])
+
+
+def check_jobs(victim: Victim, stranger: Member) -> None:
+    has_no_cursor(victim, stranger, JOBS, victim.ids["job_id"])
+    lists_nothing(victim, stranger, f"{JOBS}?metadata[secret]=yes")
+
+
+def check_models(victim: Victim, stranger: Member) -> None:
+    with victim.member.service.http() as own, stranger.service.http() as http:
+        listed = [{model["id"] for model in who.get("/v1/models").json()["data"]} for who in (own, http)]
+    assert listed[0] - listed[1] == {victim.ids["model"]}
+    assert "tiny" in listed[1]
+
+
+def check_upload(victim: Victim, stranger: Member) -> None:
+    file_id = stranger.service.upload(DATA + b"\n")
+    with victim.member.service.http() as own, stranger.service.http() as http:
+        check_error(own.get(f"/v1/files/{file_id}"), 404, code="file_not_found", param="file_id")
+        assert http.get(f"/v1/files/{file_id}").status_code == 200
+    with stranger.service.database.session() as session:
+        session.connection().exec_driver_sql("DELETE FROM files WHERE id = %s", (file_id,))
+
+
+def check_create(victim: Victim, stranger: Member) -> None:
+    own_file = stranger.service.upload()
+    theirs = victim.ids["file_id"]
+    with stranger.service.http() as http:
+        for place, files in (
+            ("training_file", {"training_file": theirs}),
+            ("validation_file", {"training_file": own_file, "validation_file": theirs}),
+        ):
+            answer = http.post(JOBS, json={"model": "tiny", **files})
+            message = check_error(answer, 400, code="file_not_found", param=place)
+            nothing = http.post(JOBS, json={"model": "tiny", **files, place: "file-none"})
+            assert message == nothing.json()["error"]["message"].replace("file-none", theirs)
+        tuned = http.post(JOBS, json={"model": victim.ids["model"], "training_file": own_file})
+        check_error(tuned, 400, code="model_not_found", param="model")
+    with stranger.service.database.session() as session:
+        session.connection().exec_driver_sql("DELETE FROM files WHERE id = %s", (own_file,))
+
+
+def check_quota(victim: Victim, stranger: Member) -> None:
+    with victim.member.service.http() as own, stranger.service.http() as http:
+        assert own.get("/v1/quota").json()["usage"]["bytes"] > len(DATA)
+        quota = http.get("/v1/quota").json()
+    assert (quota["project_id"], quota["usage"]["bytes"]) == (stranger.project_id, 0)
+
+
+CASES: dict[str, Callable[[Victim, Member], None]] = {
+    "GET /v1/files": check_files,
+    "POST /v1/files": check_upload,
+    "GET /v1/fine_tuning/jobs": check_jobs,
+    "POST /v1/fine_tuning/jobs": check_create,
+    "GET /v1/models": check_models,
+    "GET /v1/quota": check_quota,
+}
+"""Routes that name no object in their path; those that do are asked for the victim's."""
+
+
+@pytest.mark.parametrize("route", OF_PROJECTS)
+def test_another_projects_key_finds_nothing(victim: Victim, stranger: Member, route: str) -> None:
+    if route in CASES:
+        CASES[route](victim, stranger)
+        return
+    verb, template = route.split(" ")
+    names = re.findall(r"{(\w+)}", template)
+    assert names, f"{route}: add a case of what another project's key gets to CASES"
+    assert set(names) <= set(victim.ids), f"{route}: give the victim what its path names"
+    none = {name: f"{victim.ids[name][:5]}-none" for name in names}
+    before = stranger.service.contents()
+    with stranger.service.http() as http:
+        refused = http.request(verb, template.format(**victim.ids))
+        unknown = http.request(verb, template.format(**none))
+    assert refused.status_code == 404, refused.text
+    assert without_ids(refused, victim.ids) == without_ids(unknown, none), "it tells that there is something"
+    assert stranger.service.contents() == before
+    with victim.member.service.http() as own:
+        allowed = own.request(verb, template.format(**victim.ids))
+        assert allowed.status_code in {200, 400}, (
+            allowed.text
+        )  # 400: a job that has ended cannot be cancelled
+
+
+def without_ids(answer: httpx.Response, ids: dict[str, str]) -> dict[str, Any]:
+    text = answer.text
+    for name, identifier in ids.items():
+        text = text.replace(identifier, name)
+    error: dict[str, Any] = json.loads(text)["error"]
+    return error
+
+
+def test_each_case_is_of_a_route_that_there_is() -> None:
+    assert set(CASES) <= set(OF_PROJECTS)
+    assert set(ROUTES) == {*OF_PROJECTS, *OF_ADMINS, *OPEN}
+    assert len(OF_PROJECTS) >= 15
+
+
+def test_every_route_is_in_the_document_and_every_stream_is_checked_here() -> None:
+    modules = [
+        importlib.import_module(f"api.routes.{module.name}")
+        for module in pkgutil.iter_modules(api.routes.__path__)
+        if module.name != "dependencies"
+    ]
+    routes = [route for module in modules for route in module.router.routes]
+    assert all(route.include_in_schema for route in routes if isinstance(route, APIRoute))
+    streams = [route.path for route in routes if isinstance(route, APIWebSocketRoute)]
+    assert streams == ["/fine_tuning/jobs/{job_id}/stream"]
+
+
+def test_another_projects_stream_is_none(victim: Victim, stranger: Member) -> None:
+    told = []
+    for job_id in (victim.ids["job_id"], "ftjob-none"):
+        error = stream_refusal(stranger.service, job_id, close_code=4404)
+        told.append({**error, "message": error["message"].replace(job_id, "JOB")})
+    assert told[0] == told[1]
+    assert told[0]["code"] == "job_not_found"
+
+
+@pytest.mark.parametrize("route", OF_PROJECTS + OF_ADMINS)
+def test_a_missing_scope_is_named(service: Service, route: str) -> None:
+    verb, template = route.split(" ")
+    needed = "admin" if PROJECTS in route else "read" if verb == "GET" else "write"
+    others = {"read", "write", "admin"} - {needed}
+    member = join(service, *others)
+    before = service.contents()
+    with member.service.http() as http:
+        answer = http.request(verb, re.sub(r"{\w+}", "x", template))
+    message = check_error(answer, 403, code="insufficient_scope", param=None)
+    assert f"scope '{needed}'" in message
+    assert f"has: {', '.join(sorted(others))}" in message
+    assert service.contents() == before
+
+
+def test_a_stream_needs_the_scope_read(service: Service, victim: Victim) -> None:
+    writer = join(service, "write", project_id=victim.member.project_id)
+    error = stream_refusal(writer.service, victim.ids["job_id"], close_code=4403)
+    assert error["code"] == "insufficient_scope"
