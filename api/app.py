@@ -12,8 +12,9 @@ from starlette.middleware import Middleware
 
 from api import errors
 from api.auth import require_admin, require_key
+from api.http_meters import HttpMeasurement, HttpMeters
 from api.middleware import BodyLimit, RequestFrame
-from api.routes import files, health, jobs, models, organization, quota, series, session, stream
+from api.routes import files, health, jobs, metrics, models, organization, quota, series, session, stream
 from api.services import open_services
 from api.web import DEFAULT_BUILD, Dashboard
 from store.settings import Settings, get_settings
@@ -45,6 +46,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             app.state.services = services
             yield
 
+    meters = HttpMeters()
     app = FastAPI(
         title="Isthmus",
         version="0.1.0",
@@ -53,12 +55,18 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         docs_url=None,  # the documentation pages load their scripts from elsewhere
         redoc_url=None,
         redirect_slashes=False,
-        middleware=[Middleware(RequestFrame), Middleware(BodyLimit, max_file_bytes=settings.max_file_bytes)],
+        middleware=[
+            Middleware(HttpMeasurement, meters=meters),
+            Middleware(RequestFrame),
+            Middleware(BodyLimit, max_file_bytes=settings.max_file_bytes),
+        ],
     )
+    app.state.meters = meters
     errors.install(app)
     app.include_router(_v1())
     app.include_router(session.router)
     app.include_router(health.router)
+    app.include_router(metrics.router)
     app.router.default = Dashboard(settings.web_dir or DEFAULT_BUILD)
     return app
 

@@ -43,6 +43,11 @@ class LiveHub:
             with suppress(asyncio.CancelledError):
                 await task
 
+    @property
+    def watching(self) -> int:
+        """How many watchers there are."""
+        return sum(len(events) for events in self._watchers.values())
+
     @contextmanager
     def watch(self, job_id: str) -> Iterator[asyncio.Event]:
         """An event that is set at each ping of the job, from now on."""

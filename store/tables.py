@@ -180,6 +180,7 @@ class Job(Base):
 
     __table_args__ = (
         Index("ix_jobs_project_id_created_at_id", "project_id", "created_at", "id"),
+        Index("ix_jobs_ended", "project_id", "state", postgresql_where="finished_at IS NOT NULL"),
         Index("ix_jobs_project_id_claimed_at", "project_id", "claimed_at"),
         Index(
             "ix_jobs_live",
