@@ -1,4 +1,4 @@
-"""The application: `uvicorn --factory api.app:create_app`."""
+"""The application, which `python -m api` serves."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
     Raises SystemExit, with one line that says what is missing, when it cannot be configured.
     """
-    settings = settings or _environment()
+    settings = settings or read_settings()
     if settings.api_key is None:
         logger.info("ISTHMUS_API_KEY is not set: only keys made by `python -m api.admin` are taken")
     elif not settings.api_key.get_secret_value():
@@ -83,7 +83,8 @@ def _v1() -> APIRouter:
     return v1
 
 
-def _environment() -> Settings:
+def read_settings() -> Settings:
+    """The settings of the environment; raises SystemExit with one line that says what is missing."""
     try:
         return get_settings()
     except ValidationError as error:

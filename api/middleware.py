@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import http
 import logging
 import secrets
+import time
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.errors import ApiError, as_api_error, internal_error
+from store.log import log_context
 
 JSON_BODY_BYTES = 1024 * 1024
 FORM_OVERHEAD_BYTES = 64 * 1024
@@ -34,17 +37,26 @@ class RequestFrame:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request; WebSockets and the lifespan pass through."""
-        if scope["type"] != "http":
+        """Serve one request or stream, whose lines in the log have its id."""
+        if scope["type"] == "lifespan":
             await self.app(scope, receive, send)
             return
         request_id = f"req_{secrets.token_hex(12)}"
+        with log_context(request_id=request_id, job_id=lambda: scope.get("path_params", {}).get("job_id")):
+            if scope["type"] == "http":
+                await self._serve(scope, receive, send, request_id)
+            else:
+                await self.app(scope, receive, send)
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send, request_id: str) -> None:
+        began = time.perf_counter()
         started = False
 
         async def send_framed(message: Message) -> None:
             nonlocal started
             if message["type"] == "http.response.start":
                 started = True
+                _log_answer(scope, message["status"], time.perf_counter() - began)
                 headers = MutableHeaders(scope=message)
                 headers["x-request-id"] = request_id
                 headers.update(scope.get("state", {}).get("answer_headers", {}))
@@ -60,8 +72,14 @@ class RequestFrame:
                 raise
             known = as_api_error(error)
             if known is None:
-                logger.exception("%s: %s %s failed", request_id, scope["method"], scope["path"])
+                logger.exception("%s %s failed", scope["method"], scope["path"])
             await (known or internal_error(request_id)).response()(scope, receive, send_framed)
+
+
+def _log_answer(scope: Scope, status: int, seconds: float) -> None:
+    """A refusal is logged once, in one line; what went well only where it is asked for."""
+    level = logging.INFO if status >= http.HTTPStatus.BAD_REQUEST else logging.DEBUG
+    logger.log(level, "%s %s: %d in %.3f s", scope["method"], scope["path"], status, seconds)
 
 
 class BodyLimit:

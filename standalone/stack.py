@@ -89,9 +89,8 @@ def running_stack(
 def _commands(port: int) -> dict[str, list[str]]:
     """The service's processes, in the order they start."""
     python = sys.executable
-    uvicorn = ["-m", "uvicorn", "api.app:create_app", "--factory", "--host", LOOPBACK, "--port", str(port)]
     return {
-        "api": [python, *uvicorn, "--no-access-log", "--timeout-graceful-shutdown", "2"],
+        "api": [python, "-m", "api", "--host", LOOPBACK, "--port", str(port)],
         "worker": [python, "-m", "worker"],
         "scheduler": [python, "-m", "worker.scheduler"],
     }

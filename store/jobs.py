@@ -13,6 +13,7 @@ from ist_core.records import Message
 from ist_core.spec import JobSpec
 from store.events import add_event, append_events
 from store.ids import new_id
+from store.log import current_ids
 from store.paging import Page, UnknownCursor, page_of
 from store.quotas import take_job
 from store.series import allocate
@@ -54,6 +55,7 @@ def create_job(
         validation_file=spec.validation_file,
         suffix=suffix,
         user_metadata=dict(metadata or {}),
+        request_id=current_ids().get("request_id"),
     )
     session.add(job)
     session.flush()
@@ -61,6 +63,11 @@ def create_job(
     queued = transition(session, job.id, State.QUEUED, message="Files validated, moving job to queued state")
     assert queued is not None  # noqa: S101  # the row was inserted above, in this transaction
     return queued
+
+
+def request_id_of(session: Session, job_id: str) -> str | None:
+    """The id of the request that made the job, for the lines of its logs."""
+    return session.scalar(select(Job.request_id).where(Job.id == job_id))
 
 
 def get_job(session: Session, job_id: str, *, for_update: bool = False) -> Job | None:

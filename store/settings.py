@@ -2,6 +2,7 @@
 
 from functools import lru_cache
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -49,6 +50,11 @@ class Settings(BaseSettings):
     """The lost worker that fails its job: a job given back by a worker that stops in order is not counted."""
     scheduler_seconds: float = Field(default=2.0, gt=0)
     max_file_bytes: int = Field(default=512 * 1024 * 1024, gt=0)
+    log_format: Literal["text", "json"] = "text"
+    """json: one object a line, for machines."""
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    shutdown_seconds: int = Field(default=10, ge=1)
+    """After SIGTERM the API gives the requests under way so long to end."""
 
     @property
     def objects_dir(self) -> Path:

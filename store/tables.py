@@ -137,6 +137,8 @@ class Job(Base):
     """The resolved `ist_core.spec.JobSpec`, file ids in place of paths."""
     request: Mapped[dict[str, Any]]
     """The request as it came (for `method`, `integrations` and what differed from the defaults)."""
+    request_id: Mapped[str | None]
+    """The `x-request-id` of the answer that made the job, which the lines of its logs have."""
     model: Mapped[str]
     training_file: Mapped[str] = mapped_column(ForeignKey("files.id"))
     validation_file: Mapped[str | None] = mapped_column(ForeignKey("files.id"))

@@ -11,10 +11,12 @@ import socket
 import threading
 
 from celery import Celery
-from celery.signals import worker_shutting_down
+from celery.signals import setup_logging, worker_shutting_down
 
 from store import bus
 from store.database import Database
+from store.jobs import request_id_of
+from store.log import configure_logging, log_context
 from store.settings import TRAIN_TASK, Settings, get_settings
 from worker.supervisor import Supervisor
 
@@ -55,19 +57,30 @@ def send(app: Celery, job_id: str) -> None:
 def create_worker(settings: Settings) -> Celery:
     """The app with its task."""
     app = create_app(settings)
+    database = Database(settings.database_url)
     supervisor = Supervisor(
         settings,
-        Database(settings.database_url),
+        database,
         bus.connect(settings.redis_url),
         worker=f"{socket.gethostname()}:{os.getpid()}",
         shutting_down=shutting_down,
     )
 
     def train(job_id: str) -> None:
-        supervisor.run(job_id)
+        with log_context(job_id=job_id, request_id=_request_id(database, job_id)):
+            supervisor.run(job_id)
 
     app.task(name=TRAIN_TASK)(train)
     return app
+
+
+def _request_id(database: Database, job_id: str) -> str | None:
+    with database.session() as session:
+        return request_id_of(session, job_id)
+
+
+def _leave_logging_alone(**_: object) -> None:
+    """Celery sets up no logging where this signal has a receiver."""
 
 
 def _begin_shutdown(**_: object) -> None:
@@ -75,11 +88,13 @@ def _begin_shutdown(**_: object) -> None:
 
 
 worker_shutting_down.connect(_begin_shutdown)
+setup_logging.connect(_leave_logging_alone)
 
 
 def main() -> None:
     """Run a worker until SIGTERM or Ctrl-C."""
     settings = get_settings()
+    configure_logging("worker", settings.log_format, settings.log_level)
     create_worker(settings).worker_main(
         [
             "--quiet",

@@ -24,6 +24,7 @@ from ist_core.trainer import train
 from store import bus, jobs, runs
 from store.database import Database
 from store.files import get_file
+from store.log import configure_logging
 from store.object_storage import open_objects
 from store.objects import ObjectStore
 from store.settings import Settings, get_settings
@@ -38,12 +39,12 @@ logger = logging.getLogger(__name__)
 
 def main() -> None:
     """Train the job that the command line names; exit code 0 unless the process itself is broken."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    settings = get_settings()
+    configure_logging("trainer", settings.log_format, settings.log_level)
     job_id, attempt = sys.argv[1], int(sys.argv[2])
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     threading.Thread(target=_end_with_supervisor, name="supervisor-watch", daemon=True).start()
-    settings = get_settings()
     trainer = Trainer(
         settings,
         Database(settings.database_url),

@@ -12,6 +12,7 @@ from kombu.exceptions import OperationalError as BrokerAway
 
 from store import bus, jobs, runs
 from store.database import DATABASE_AWAY, Database
+from store.log import configure_logging, log_context
 from store.settings import Settings, get_settings
 from worker.app import create_app, send
 
@@ -62,8 +63,9 @@ class Scheduler:
             ]
         for job in changed:
             if job is not None:
-                logger.warning("the worker of %s was lost: now %s", job.id, job.state.value)
-                bus.publish_job(self._redis, job.id, job.last_seq)
+                with log_context(job_id=job.id, request_id=job.request_id):
+                    logger.warning("the worker of %s was lost: now %s", job.id, job.state.value)
+                    bus.publish_job(self._redis, job.id, job.last_seq)
 
     def _send_missing(self) -> None:
         # A wake-up that was sent but is in no queue was either taken by a worker, which claims the job at
@@ -75,16 +77,17 @@ class Scheduler:
             send(self._app, job_id)
             with self._database.session() as session:
                 jobs.mark_sent(session, job_id)
-            logger.info("sent %s", job_id)
+            with log_context(job_id=job_id):
+                logger.info("sent %s", job_id)
 
 
 def main() -> None:
     """Run the scheduler until SIGTERM or Ctrl-C."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    settings = get_settings()
+    configure_logging("scheduler", settings.log_format, settings.log_level)
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    settings = get_settings()
     database = Database(settings.database_url)
     with bus.connect(settings.redis_url) as client:
         Scheduler(settings, database, client, create_app(settings)).run(stop)

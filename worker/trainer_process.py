@@ -9,6 +9,8 @@ import sys
 import time
 from pathlib import Path
 
+from store.log import child_environment
+
 POLL_SECONDS = 0.02
 
 
@@ -27,6 +29,7 @@ class TrainerProcess:
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
+                env={**os.environ, **child_environment()},
             )
 
     @property

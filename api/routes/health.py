@@ -1,4 +1,4 @@
-"""`/health`: whether the service and what it leans on answer."""
+"""`/health`: whether the service and what it leans on answer; `live` and `ready` for who watches it."""
 
 from __future__ import annotations
 
@@ -35,6 +35,27 @@ def health(services: OpenServices, response: Response) -> HealthObject:
     if status != "ok":
         response.status_code = 503
     return HealthObject(status=status, database=database, redis=bus)
+
+
+class LiveObject(WireModel):
+    """The process answers."""
+
+    status: Literal["ok"] = "ok"
+
+
+@router.get("/live")
+async def live() -> LiveObject:
+    """Whether the process answers at all; asks nothing of others. When it does not, start it again."""
+    return LiveObject()
+
+
+@router.get("/ready", responses={503: {"model": HealthObject, "description": "PostgreSQL is away"}})
+def ready(services: OpenServices, response: Response) -> HealthObject:
+    """Whether to send requests here: PostgreSQL answers. Without Redis jobs are taken all the same."""
+    found = health(services, response)
+    if found.database == "ok":
+        response.status_code = 200
+    return found
 
 
 def _database(services: OpenServices) -> Answer:

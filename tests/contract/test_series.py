@@ -77,6 +77,11 @@ def test_health_names_the_part_that_is_away(service: Service) -> None:
         answer = http.get("/health")
         assert (answer.status_code, answer.json()["status"]) == (503, "unavailable")
         assert (answer.json()["database"], answer.json()["redis"]) == ("unavailable", "unavailable")
+        assert http.get("/health/ready").status_code == 503
+        assert (http.get("/health/live").status_code, http.get("/health/live").json()) == (
+            200,
+            {"status": "ok"},
+        )
         check_error(http.get(JOBS), 503, code="database_unavailable", param=None)
 
 
@@ -85,6 +90,10 @@ def test_a_job_is_created_while_redis_is_away(service: Service) -> None:
     with serving(service.settings.model_copy(update={"redis_url": "redis://127.0.0.1:1"})) as lost:
         job = lost.client.fine_tuning.jobs.create(model="tiny", training_file=training_file)
         assert job.status == "queued"
+        with lost.http() as http:
+            answer = http.get("/health/ready")
+            assert (answer.status_code, answer.json()["redis"]) == (200, "unavailable")
+            assert http.get("/health").status_code == 503
         with service.database.session() as session:
             assert unsent_jobs(session) == [job.id]
         assert lost.client.fine_tuning.jobs.cancel(job.id).status == "cancelled"

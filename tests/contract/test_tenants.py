@@ -24,7 +24,15 @@ from tests.contract.worker import Run
 ROUTES = sorted(f"{verb.upper()} {path}" for path, verbs in document()["paths"].items() for verb in verbs)
 OF_PROJECTS = [route for route in ROUTES if " /v1/" in route and PROJECTS not in route]
 OF_ADMINS = [route for route in ROUTES if PROJECTS in route]
-OPEN = {"GET /health", "GET /metrics", "GET /session", "POST /session", "DELETE /session"}
+OPEN = {
+    "GET /health",
+    "GET /health/live",
+    "GET /health/ready",
+    "GET /metrics",
+    "GET /session",
+    "POST /session",
+    "DELETE /session",
+}
 
 
 @dataclass(frozen=True)

@@ -117,7 +117,7 @@ def test_a_killed_trainer_fails_the_job_with_a_code(stack: Service, training_fil
 def test_killed_processes_come_back_and_the_stream_goes_on(stack: Service, training_file: str) -> None:
     job_id = create_job(stack, training_file, n_epochs=6, batch_size=1)
     wait_until("the job runs", lambda: bool(stack.trainers(job_id)))
-    api = next(process for process in stack.processes() if "uvicorn" in service.command_line(process))
+    api = next(process for process in stack.processes() if "-m api " in service.command_line(process))
     os.kill(api.pid, signal.SIGKILL)
 
     def answers() -> bool:

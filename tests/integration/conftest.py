@@ -39,7 +39,7 @@ class Service:
         self.objects = LocalObjects(settings.objects_dir)
         self.redis = bus.connect(settings.redis_url)
         self._celery = create_app(settings)
-        self._logs = logs
+        self.logs = logs
 
     def submit(self, data: bytes, *, model: str = "tiny", steps: int = 3, **options: object) -> str:
         """Create a job as the API does, without sending it: the scheduler notices. Returns its id."""
@@ -112,7 +112,7 @@ class Service:
             "ISTHMUS_CANCEL_GRACE_SECONDS": str(self.settings.cancel_grace_seconds),
             "OMP_NUM_THREADS": "1",
         }
-        with (self._logs / f"{module}.log").open("ab") as log:
+        with (self.logs / f"{module}.log").open("ab") as log:
             process = subprocess.Popen([sys.executable, "-m", module], env=env, stdout=log, stderr=log)
         try:
             yield process
@@ -127,7 +127,7 @@ class Service:
 
     def log(self) -> str:
         """What the processes wrote, for the message of a failed test."""
-        return "\n".join(path.read_text(errors="replace")[-3000:] for path in sorted(self._logs.iterdir()))
+        return "\n".join(path.read_text(errors="replace")[-3000:] for path in sorted(self.logs.iterdir()))
 
 
 def trainers(job_id: str) -> list[psutil.Process]:
