@@ -74,10 +74,11 @@ def cross_origin() -> ApiError:
 def insufficient_scope(holder: Holder, needed: Scope) -> ApiError:
     """A key that is good, but not for this."""
     has = ", ".join(sorted(holder.scopes)) or "none"
+    make = f"python -m api.admin keys create --name NAME --project {holder.project_id} --scopes {needed}"
     return ApiError(
         403,
         f"This needs a key with the scope {needed!r}; this one has: {has}. Use another key, or have an admin "
-        f"make one (`python -m api.admin keys create --project {holder.project_id} --scopes {needed}`)",
+        f"make one (`{make}`)",
         code="insufficient_scope",
     )
 
