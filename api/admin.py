@@ -94,7 +94,7 @@ def add_key(session: Session, options: argparse.Namespace) -> None:
         {"name": options.name, "scopes": options.scopes.split(","), "expires_in_seconds": seconds}
     )
     key, value = create_key(
-        session, project_id=project.id, name=body.name, scopes=body.scopes, lifetime=body.lifetime
+        session, project_id=project.id, name=body.name, scopes=frozenset(body.scopes), lifetime=body.lifetime
     )
     _show_new(key, value)
 
@@ -147,7 +147,8 @@ def set_quota(session: Session, options: argparse.Namespace) -> None:
     """Set the limits that are given, and print all."""
     project = _project(session, options.project)
     given = {name: value for name, value in vars(options).items() if name in QuotaRequest.model_fields}
-    body = QuotaRequest.model_validate({name: None if v == "none" else v for name, v in given.items()})
+    numbers = {name: None if value == "none" else value for name, value in given.items()}
+    body = QuotaRequest.model_validate(numbers, strict=False)  # a command line has texts only
     set_limits(session, project, body.applied_to(limits_of(project)))
     show_quota(session, options)
 

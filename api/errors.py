@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import http
 import logging
 from typing import cast
@@ -10,16 +11,20 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 
 from api.validation import read_validation_error
 from api.wire.common import ErrorBody, ErrorDetail
 from ist_core.errors import DatasetError, EngineError
 from store.database import DATABASE_AWAY
+from store.objects import ObjectsAway
 from store.paging import UnknownCursor
 from store.quotas import QuotaExceeded
 
 logger = logging.getLogger(__name__)
 
+METHODS = ("DELETE", "GET", "PATCH", "POST", "PUT")
+STORAGE_FULL = (errno.ENOSPC, errno.EDQUOT)
 TYPES = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
 CODES = {400: "invalid_request", 404: "not_found", 405: "method_not_allowed", 413: "too_large"}
 
@@ -90,6 +95,26 @@ def database_away() -> ApiError:
     )
 
 
+def storage_away() -> ApiError:
+    """Object storage does not answer at the moment."""
+    return ApiError(
+        503,
+        "Object storage cannot be reached at the moment; try again soon",
+        code="storage_unavailable",
+        headers={"Retry-After": "2"},
+    )
+
+
+def storage_full() -> ApiError:
+    """No room on a disk of the server; a client that sends it all again at once only makes it worse."""
+    return ApiError(
+        507,
+        "The server's disk is full, and nothing of this was kept; free some space there, then try again",
+        code="storage_full",
+        headers={"x-should-retry": "false"},
+    )
+
+
 def as_api_error(error: Exception) -> ApiError | None:
     """The answer to an error that is no surprise; None for the others."""
     match error:
@@ -103,6 +128,12 @@ def as_api_error(error: Exception) -> ApiError | None:
             return bad_request(error.message, param=error.param, code=error.code)
         case QuotaExceeded():
             return quota_exceeded(error)
+        case ObjectsAway():
+            logger.warning("object storage is away: %s", error)
+            return storage_away()
+        case OSError() if error.errno in STORAGE_FULL:
+            logger.warning("the disk is full: %s", error)
+            return storage_full()
         case UnknownCursor():
             return bad_request(str(error), param="after", code="unknown_cursor")
         case _ if isinstance(error, DATABASE_AWAY):
@@ -114,17 +145,30 @@ def as_api_error(error: Exception) -> ApiError | None:
 
 def install(app: FastAPI) -> None:
     """Answer every known error in the one shape; unknown ones reach the middleware."""
-    for known in (HTTPException, EngineError, QuotaExceeded, UnknownCursor, *DATABASE_AWAY):
+    for known in (HTTPException, EngineError, QuotaExceeded, UnknownCursor, ObjectsAway, *DATABASE_AWAY):
         app.add_exception_handler(known, _answer)
     app.add_exception_handler(RequestValidationError, _answer_validation)
 
 
 def _answer(request: Request, error: Exception) -> JSONResponse:
-    del request
     known = as_api_error(error)
     if known is None:
         raise error
-    return known.response()
+    answer = known.response()
+    if known.status_code == http.HTTPStatus.METHOD_NOT_ALLOWED:
+        # The framework names the methods of the first route on the path only.
+        answer.headers["Allow"] = ", ".join(_methods(request))
+    return answer
+
+
+def _methods(request: Request) -> list[str]:
+    """The methods that some route takes on the request's path."""
+    routes = cast("FastAPI", request.app).routes
+    return [
+        method
+        for method in METHODS
+        if any(route.matches({**request.scope, "method": method})[0] is Match.FULL for route in routes)
+    ]
 
 
 def _answer_validation(request: Request, error: Exception) -> JSONResponse:

@@ -109,7 +109,9 @@ def _hyperparameters(body: JobRequest) -> tuple[HyperparameterRequest, str]:
     place = f"method.{body.method.type}.hyperparameters"
     if body.hyperparameters is not None:
         raise bad_request(
-            f"hyperparameters: given twice, here and in {place}; remove one", param="hyperparameters"
+            f"hyperparameters: given twice, here and in {place}; remove one",
+            param="hyperparameters",
+            code="conflicting_parameters",
         )
     return within, place
 
@@ -133,7 +135,9 @@ def _learning_rate(body: JobRequest, hyperparameters: HyperparameterRequest, pla
         return DEFAULT_LEARNING_RATE if body.learning_rate is None else body.learning_rate
     if body.learning_rate is not None:
         raise bad_request(
-            f"learning_rate: given beside {place}.learning_rate_multiplier; remove one", param="learning_rate"
+            f"learning_rate: given beside {place}.learning_rate_multiplier; remove one",
+            param="learning_rate",
+            code="conflicting_parameters",
         )
     rate = DEFAULT_LEARNING_RATE * multiplier
     if rate > 1:

@@ -72,6 +72,7 @@ def check_method(method: MethodRequest | None) -> None:
             raise bad_request(
                 f"method.{name}: does not go with method.type {method.type!r}; remove it",
                 param=f"method.{name}",
+                code="conflicting_parameters",
             )
 
 

@@ -9,14 +9,17 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 MAX_SEED = 2**31 - 1
 
 Fraction = Annotated[float, Field(gt=0.0, le=1.0)]
-TargetModules = Annotated[tuple[str, ...], Field(min_length=1)] | None
+TargetModules = Annotated[tuple[str, ...], Field(min_length=1, strict=False)] | None
 """Names of the linear modules to adapt in each layer; None means every linear module of a layer."""
 
 
 class Strict(BaseModel):
-    """A frozen model that refuses unknown keys: a misspelt key is an error, never a silent default."""
+    """A frozen model that refuses unknown keys and values of another type.
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    A misspelt key is an error, never a silent default; neither `true` nor `"1"` is a number.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, strict=True)
 
 
 class LoraSpec(Strict):

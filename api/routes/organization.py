@@ -96,7 +96,11 @@ def create_api_key(project_id: Identifier, body: KeyRequest, tx: AdminTx) -> New
             code="project_archived",
         )
     key, value = create_key(
-        tx.session, project_id=project.id, name=body.name, scopes=body.scopes, lifetime=body.lifetime
+        tx.session,
+        project_id=project.id,
+        name=body.name,
+        scopes=frozenset(body.scopes),
+        lifetime=body.lifetime,
     )
     return NewKeyObject(**key_object(key, project).model_dump(), value=value)
 

@@ -18,9 +18,9 @@ class WireModel(BaseModel):
 
 
 class RequestModel(BaseModel):
-    """A body that refuses unknown keys and numbers that are no numbers."""
+    """A body that refuses unknown keys, values of another type, and numbers that are no numbers."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, strict=True)
 
 
 class ErrorDetail(WireModel):

@@ -27,7 +27,7 @@ class KeyRequest(RequestModel):
     """A new key of a project."""
 
     name: Name
-    scopes: Annotated[frozenset[Scope], Field(min_length=1)] = frozenset({"read", "write"})
+    scopes: Annotated[tuple[Scope, ...], Field(min_length=1, strict=False)] = ("read", "write")
     """read: look; write: make, change and remove; admin: projects, keys and quotas."""
     expires_in_seconds: Annotated[int, Field(ge=1, le=10 * 366 * 24 * 3600)] | None = None
     """None: it does not expire."""

@@ -83,7 +83,7 @@ from tests.contract.errors import JOBS, check_error, check_job_refused
         ),
         (
             {"learning_rate": 0.1, "hyperparameters": {"learning_rate_multiplier": 1}},
-            "invalid_request",
+            "conflicting_parameters",
             "learning_rate",
             "remove one",
         ),
@@ -95,12 +95,12 @@ from tests.contract.errors import JOBS, check_error, check_job_refused
         ),
         (
             {"method": {"type": "supervised", "supervised": {"hyperparameters": {}}}, "hyperparameters": {}},
-            "invalid_request",
+            "conflicting_parameters",
             "hyperparameters",
             "twice",
         ),
         ({"method": {"type": "magic"}}, "invalid_value", "method.type", "'supervised', 'dpo'"),
-        ({"method": {"type": "supervised", "dpo": {}}}, "invalid_request", "method.dpo", "remove"),
+        ({"method": {"type": "supervised", "dpo": {}}}, "conflicting_parameters", "method.dpo", "remove"),
         (
             {"micro_batch_size": 3, "hyperparameters": {"batch_size": 8}},
             "invalid_value",

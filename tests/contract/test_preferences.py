@@ -62,10 +62,15 @@ def test_a_preference_jobs_auto_is_resolved(service: Service) -> None:
     ("body", "code", "param", "says"),
     [
         ({"method": {"type": "reinforcement"}}, "unsupported_method", "method.type", "supervised, dpo"),
-        ({"method": {"type": "dpo", "supervised": {}}}, "invalid_request", "method.supervised", "remove"),
+        (
+            {"method": {"type": "dpo", "supervised": {}}},
+            "conflicting_parameters",
+            "method.supervised",
+            "remove",
+        ),
         (
             {"method": {"type": "dpo", "reinforcement": {}}},
-            "invalid_request",
+            "conflicting_parameters",
             "method.reinforcement",
             "does not go with method.type 'dpo'",
         ),

@@ -1,0 +1,43 @@
+"""Schemathesis' hook: a request that the schema allows is refused only for what no schema can foresee.
+
+Stands in for its own `positive_data_acceptance`, which takes every refusal of such a request for a fault.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import schemathesis
+from schemathesis import Case, CheckContext, Response
+from schemathesis.generation import GenerationMode
+
+SEMANTIC = frozenset(
+    {
+        "conflicting_parameters",
+        "default_project",
+        "file_in_use",
+        "file_not_found",
+        "file_too_large",
+        "invalid_dataset",
+        "invalid_file_format",
+        "invalid_purpose",
+        "job_ended",
+        "model_not_found",
+        "unknown_cursor",
+        "unsupported_integration",
+        "unsupported_method",
+    }
+)
+"""Codes that tell of an object that is not there, or not so: of the world, not of the request's shape."""
+
+
+@schemathesis.check
+def foreseen_refusals_only(context: CheckContext, response: Response, case: Case[Any]) -> None:
+    """Raise when a request that keeps to the schema is refused for its shape."""
+    del context
+    positive = case.meta is not None and case.meta.generation.mode is GenerationMode.POSITIVE
+    if positive and response.status_code == 400:
+        code = response.json()["error"]["code"]
+        if code not in SEMANTIC:
+            message = response.json()["error"]["message"]
+            raise AssertionError(f"what the schema allows is refused for its shape: {code}: {message}")
