@@ -14,7 +14,19 @@ from api import errors
 from api.auth import require_admin, require_key
 from api.http_meters import HttpMeasurement, HttpMeters
 from api.middleware import BodyLimit, RequestFrame
-from api.routes import files, health, jobs, metrics, models, organization, quota, series, session, stream
+from api.routes import (
+    files,
+    health,
+    jobs,
+    metrics,
+    models,
+    organization,
+    quota,
+    series,
+    session,
+    stream,
+    uploads,
+)
 from api.services import open_services
 from api.web import DEFAULT_BUILD, Dashboard
 from store.settings import Settings, get_settings
@@ -74,7 +86,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 def _v1() -> APIRouter:
     """The routes that need a key; the stream checks it by itself, after it has accepted the socket."""
     guarded = APIRouter(prefix="/v1", dependencies=[Depends(require_key)])
-    for resource in (files, jobs, series, models, quota):
+    for resource in (files, uploads, jobs, series, models, quota):
         guarded.include_router(resource.router)
     v1 = APIRouter()
     v1.include_router(guarded)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http
 import logging
+import re
 import secrets
 import time
 
@@ -17,7 +18,9 @@ JSON_BODY_BYTES = 1024 * 1024
 FORM_OVERHEAD_BYTES = 64 * 1024
 DRAIN_BYTES = 64 * 1024 * 1024
 """So much of a body that is too large is read and dropped: a client sees no answer while it sends."""
+PART_BYTES = 64 * 1024 * 1024
 UPLOAD_PATH = "/v1/files"
+PART_PATH = re.compile(r"/v1/uploads/[^/]+/parts")
 API_POLICY = "default-src 'none'; frame-ancestors 'none'"
 SECURITY_HEADERS = {
     "x-content-type-options": "nosniff",
@@ -113,22 +116,40 @@ class BodyLimit:
         await self.app(scope, receive_counted, send)
 
     def _limit(self, scope: Scope) -> int:
+        if _is_part(scope):
+            return PART_BYTES + FORM_OVERHEAD_BYTES
         return self.max_file_bytes + FORM_OVERHEAD_BYTES if _is_upload(scope) else JSON_BODY_BYTES
 
     def _too_large(self, scope: Scope) -> ApiError:
+        if _is_part(scope):
+            return part_too_large()
         if _is_upload(scope):
             return file_too_large(self.max_file_bytes)
         return ApiError(413, f"The body is larger than {JSON_BODY_BYTES} bytes", code="too_large")
 
 
-def file_too_large(max_file_bytes: int) -> ApiError:
+def file_too_large(max_file_bytes: int, *, param: str = "file") -> ApiError:
     """A file over the service's limit."""
     return ApiError(
         413,
         f"The file is larger than {max_file_bytes:,} bytes; split it",
         code="file_too_large",
-        param="file",
+        param=param,
     )
+
+
+def part_too_large() -> ApiError:
+    """A part of an upload over the limit that OpenAI has, too."""
+    return ApiError(
+        413,
+        f"The part is larger than {PART_BYTES:,} bytes; send smaller parts",
+        code="part_too_large",
+        param="data",
+    )
+
+
+def _is_part(scope: Scope) -> bool:
+    return PART_PATH.fullmatch(scope["path"]) is not None
 
 
 def _is_upload(scope: Scope) -> bool:

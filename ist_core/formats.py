@@ -22,7 +22,6 @@ FORMATS_OF_METHOD: Mapping[Literal["supervised", "dpo"], Sequence[RowFormat[Any]
 FORMATS: Mapping[FormatName, RowFormat[Any]] = MappingProxyType(
     {row_format.name: row_format for row_format in (*CHAT_FORMATS, *PREFERENCE_FORMATS)}
 )
-FORMAT_OF_METHOD = MappingProxyType({method: formats[0] for method, formats in FORMATS_OF_METHOD.items()})
 
 
 @dataclass(frozen=True, slots=True)

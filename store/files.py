@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Iterable
+from dataclasses import asdict
+from typing import Any, Literal
 
-from sqlalchemy import select, tuple_
+from sqlalchemy import Interval, Select, cast, func, or_, select, tuple_
 from sqlalchemy.orm import Session
 
-from ist_core.jsonl import FormatName
+from ist_core.formats import DatasetSummary
 from store.ids import new_id
 from store.objects import ObjectInfo
 from store.paging import Page, UnknownCursor, page_of
 from store.quotas import take_bytes
-from store.tables import File
+from store.states import TERMINAL
+from store.tables import File, Job
 from store.tenant import Tenant
+
+
+class FileInUse(RuntimeError):
+    """A job that has not ended reads the file; nothing was changed."""
+
+    def __init__(self, file_id: str, job_id: str) -> None:
+        super().__init__(f"file {file_id} is used by job {job_id}, which has not ended; cancel it first")
 
 
 def new_file_id() -> str:
@@ -33,8 +43,8 @@ def receive_file(
     filename: str,
     purpose: str,
     stored: ObjectInfo,
-    rows: int | None = None,
-    data_format: FormatName = "chat",
+    contents: DatasetSummary | None = None,
+    lifetime: int | None = None,
 ) -> File:
     """Write the row of a client's file, as `create_file`; raises QuotaExceeded."""
     take_bytes(tenant, stored.bytes)
@@ -45,8 +55,8 @@ def receive_file(
         filename=filename,
         purpose=purpose,
         stored=stored,
-        rows=rows,
-        data_format=data_format,
+        contents=contents,
+        lifetime=lifetime,
     )
 
 
@@ -58,10 +68,15 @@ def create_file(
     filename: str,
     purpose: str,
     stored: ObjectInfo,
-    rows: int | None = None,
-    data_format: FormatName = "chat",
+    contents: DatasetSummary | None = None,
+    lifetime: int | None = None,
 ) -> File:
-    """Write the row of a file whose bytes are stored; `rows` counts the examples of a data file."""
+    """Write the row of a file whose bytes are stored.
+
+    Args:
+        contents: what the check of a data file found; None: it is no data.
+        lifetime: seconds until it expires; None: it stays.
+    """
     file = File(
         id=file_id,
         project_id=project_id,
@@ -69,10 +84,12 @@ def create_file(
         purpose=purpose,
         bytes=stored.bytes,
         sha256=stored.sha256,
-        rows=rows,
-        format=data_format,
         key=stored.key,
+        expires_at=None if lifetime is None else func.now() + cast(f"{lifetime} seconds", Interval),
     )
+    if contents is not None:
+        file.rows, file.format, file.container = contents.rows, contents.format, contents.container
+        file.validation = _findings(contents)
     session.add(file)
     session.flush()
     session.refresh(file)
@@ -85,9 +102,65 @@ def get_file(session: Session, file_id: str) -> File | None:
 
 
 def find_file(tenant: Tenant, file_id: str) -> File | None:
-    """A file of the project, or None."""
-    query = select(File).where(File.id == file_id, File.project_id == tenant.project_id)
+    """A file of the project that is not deleted, or None."""
+    return tenant.session.scalars(_of(tenant).where(File.id == file_id)).one_or_none()
+
+
+def take_file(tenant: Tenant, file_id: str) -> File | None:
+    """As `find_file`, for a job that this transaction creates: until it ends, nobody can delete the file."""
+    query = _of(tenant).where(File.id == file_id).with_for_update(read=True, key_share=True)
     return tenant.session.scalars(query).one_or_none()
+
+
+def delete_file(tenant: Tenant, file_id: str) -> File | None:
+    """Mark a file of the project as deleted; None: there is none. Raises FileInUse.
+
+    Its bytes can go once this is committed; `unpurged_files` has it until `mark_purged`.
+    """
+    file = tenant.session.scalars(_of(tenant).where(File.id == file_id).with_for_update()).one_or_none()
+    if file is None:
+        return None
+    used = tenant.session.execute(_uses([file_id]).limit(1)).first()
+    if used is not None:
+        raise FileInUse(file_id, used.id)
+    file.deleted_at = func.clock_timestamp()
+    tenant.session.flush()
+    return file
+
+
+def expire_files(session: Session, *, limit: int = 100) -> list[str]:
+    """Mark files whose time is over as deleted, those that no live job uses; their ids."""
+    due = (
+        select(File)
+        .where(File.expires_at <= func.clock_timestamp(), File.deleted_at.is_(None))
+        .where(~_uses_of_row().exists())
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    files = session.scalars(due).all()
+    # Asked again under the locks: a job may have been committed since the first look.
+    used = {
+        file_id
+        for job in session.execute(_uses([file.id for file in files]))
+        for file_id in (job.training_file, job.validation_file)
+    }
+    expired = [file for file in files if file.id not in used]
+    for file in expired:
+        file.deleted_at = func.clock_timestamp()
+    session.flush()
+    return [file.id for file in expired]
+
+
+def unpurged_files(session: Session, *, limit: int = 100) -> list[File]:
+    """Deleted files whose bytes may still be there."""
+    query = select(File).where(File.deleted_at.is_not(None), File.purged_at.is_(None)).limit(limit)
+    return list(session.scalars(query).all())
+
+
+def mark_purged(session: Session, file_id: str) -> None:
+    """Note that a deleted file's bytes are gone."""
+    file = session.get_one(File, file_id)
+    file.purged_at = func.clock_timestamp()
 
 
 def list_files(
@@ -103,7 +176,7 @@ def list_files(
     Raises UnknownCursor when `after` is none of them.
     """
     position = tuple_(File.created_at, File.id)
-    query = select(File).where(File.project_id == tenant.project_id).limit(limit + 1)
+    query = _of(tenant).limit(limit + 1)
     if order == "asc":
         query = query.order_by(File.created_at, File.id)
     else:
@@ -117,3 +190,31 @@ def list_files(
         edge = (last.created_at, last.id)
         query = query.where(position > edge if order == "asc" else position < edge)
     return page_of(tenant.session.scalars(query).all(), limit)
+
+
+def _of(tenant: Tenant) -> Select[File]:
+    return select(File).where(File.project_id == tenant.project_id, File.deleted_at.is_(None))
+
+
+def _live_jobs() -> Select[str, str, str | None]:
+    return select(Job.id, Job.training_file, Job.validation_file).where(Job.state.not_in(TERMINAL))
+
+
+def _uses(file_ids: Iterable[str]) -> Select[str, str, str | None]:
+    """The jobs that have not ended and read one of the files."""
+    ids = list(file_ids)
+    return _live_jobs().where(or_(Job.training_file.in_(ids), Job.validation_file.in_(ids)))
+
+
+def _uses_of_row() -> Select[str, str, str | None]:
+    """The same for the file that a query on files looks at."""
+    return _live_jobs().where(or_(Job.training_file == File.id, Job.validation_file == File.id))
+
+
+def _findings(contents: DatasetSummary) -> dict[str, Any]:
+    return {
+        "rows": contents.rows,
+        "duplicates": contents.duplicates,
+        "warnings": [asdict(warning) for warning in contents.warnings],
+        "total_warnings": contents.total_warnings,
+    }

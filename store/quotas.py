@@ -8,7 +8,7 @@ from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session
 
 from store.states import run_seconds
-from store.tables import File, Job, Project, State, TunedModel
+from store.tables import File, Job, Project, State, TunedModel, Upload, UploadPart
 from store.tenant import Tenant
 
 LIVE = (State.VALIDATING_FILES, State.QUEUED, State.RUNNING)
@@ -135,10 +135,15 @@ def _jobs(session: Session, project_id: str) -> int:
 
 
 def _bytes(session: Session, project_id: str) -> int:
-    """The files, and the artifacts of the models."""
-    files = select(func.sum(File.bytes)).where(File.project_id == project_id)
+    """The files, the parts of uploads that may become files, and the artifacts of the models."""
+    files = select(func.sum(File.bytes)).where(File.project_id == project_id, File.deleted_at.is_(None))
+    parts = (
+        select(func.sum(UploadPart.bytes))
+        .join(Upload)
+        .where(Upload.project_id == project_id, Upload.status == "pending")
+    )
     models = select(func.sum(TunedModel.bytes)).where(TunedModel.project_id == project_id)
-    return int(session.scalar(files) or 0) + int(session.scalar(models) or 0)
+    return sum(int(session.scalar(query) or 0) for query in (files, parts, models))
 
 
 def _minutes(session: Session, project_id: str) -> float:

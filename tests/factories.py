@@ -6,8 +6,9 @@ import io
 
 from sqlalchemy.orm import Session
 
-from ist_core.jsonl import FormatName
+from ist_core.formats import DatasetSummary
 from ist_core.records import StepRecord
+from ist_core.rows import FormatName
 from ist_core.spec import JobSpec
 from store import jobs, runs
 from store.database import Database
@@ -29,6 +30,7 @@ def make_file(
     purpose: str = "fine-tune",
     data_format: FormatName = "chat",
     project_id: str = DEFAULT_PROJECT,
+    lifetime: int | None = None,
 ) -> File:
     """A file row without bytes."""
     file_id = new_file_id()
@@ -40,8 +42,8 @@ def make_file(
         filename="data.jsonl",
         purpose=purpose,
         stored=stored,
-        rows=1,
-        data_format=data_format,
+        contents=DatasetSummary(data_format, "jsonl", rows=1) if purpose == "fine-tune" else None,
+        lifetime=lifetime,
     )
 
 
@@ -57,7 +59,7 @@ def upload(database: Database, objects: ObjectStore, data: bytes) -> str:
             filename="data.jsonl",
             purpose="fine-tune",
             stored=stored,
-            rows=1,
+            contents=DatasetSummary("chat", "jsonl", rows=1),
         )
     return file_id
 

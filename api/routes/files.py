@@ -1,36 +1,34 @@
-"""`/v1/files`: upload, list, retrieve, content."""
+"""`/v1/files`: upload, list, retrieve, content, delete."""
 
 from __future__ import annotations
 
-import re
+from functools import partial
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import StreamingResponse
-from starlette.datastructures import FormData, UploadFile
 
 from api.download import attachment
-from api.errors import ApiError, bad_request, not_found
-from api.middleware import file_too_large
+from api.errors import bad_request, not_found
+from api.forms import file_field, read_form, safe_name, text_field
+from api.receiving import FINE_TUNE, HOUR, MONTH, Incoming, check_purpose, lifetime_of, receive
 from api.routes.dependencies import ERRORS, After, Identifier, OpenServices, Tx
-from api.services import Services
 from api.transaction import ProjectTransaction
 from api.wire.common import ListWithEnds, with_ends
-from api.wire.files import FileObject, file_object
+from api.wire.files import DeletedFile, FileObject, file_object
 from ist_core import formats
-from store.files import file_key, find_file, list_files, new_file_id, receive_file
-from store.quotas import check_bytes
-from store.tenant import Tenant
+from store.files import FileInUse, delete_file, find_file, list_files
+from store.tables import File
 
-FINE_TUNE = "fine-tune"
-FIELDS = frozenset({"file", "purpose"})
-MAX_NAME = 255
+ANCHOR, SECONDS = "expires_after[anchor]", "expires_after[seconds]"
+FIELDS = ("purpose", "file", ANCHOR, SECONDS)
 
 router = APIRouter(prefix="/files", tags=["files"], responses=ERRORS)
 
-UPLOAD_DESCRIPTION = "JSON Lines, all rows of one format: " + ", or ".join(
-    f"{row_format.name}: `{row_format.example}`" for row_format in formats.FORMATS.values()
+UPLOAD_DESCRIPTION = (
+    "JSON Lines, Parquet, or (for rows of texts) CSV with a header; all rows of one format: "
+    + ", or ".join(f"{name}: `{row_format.example}`" for name, row_format in formats.FORMATS.items())
 )
 UPLOAD_SCHEMA: dict[str, Any] = {
     "requestBody": {
@@ -48,6 +46,8 @@ UPLOAD_SCHEMA: dict[str, Any] = {
                             "format": "binary",
                             "description": UPLOAD_DESCRIPTION,
                         },
+                        ANCHOR: {"type": "string", "enum": ["created_at"]},
+                        SECONDS: {"type": "integer", "minimum": HOUR, "maximum": MONTH},
                     },
                 }
             }
@@ -59,16 +59,12 @@ UPLOAD_SCHEMA: dict[str, Any] = {
 @router.post("", openapi_extra=UPLOAD_SCHEMA)
 async def upload(request: Request, services: OpenServices, tx: Tx) -> FileObject:
     """Upload training data. It is checked line by line first: a bad line leaves nothing behind."""
-    if not request.headers.get("content-type", "").lower().startswith("multipart/form-data"):
-        raise ApiError(
-            415, "Send multipart/form-data with the fields purpose and file", code="unsupported_media_type"
-        )
-    # Read here, not by a declared parameter, so that the key is checked before the body is taken.
-    async with request.form(max_files=1, max_fields=8, max_part_size=64 * 1024) as form:
-        upload_file = _check_form(form)
-        if (upload_file.size or 0) > services.settings.max_file_bytes:
-            raise file_too_large(services.settings.max_file_bytes)
-        return await run_in_threadpool(_store, upload_file, services, tx)
+    async with read_form(request, FIELDS) as form:
+        purpose = check_purpose(text_field(form, "purpose"))
+        lifetime = lifetime_of(text_field(form, ANCHOR), text_field(form, SECONDS))
+        file = file_field(form, "file")
+        incoming = Incoming(safe_name(file.filename), purpose, file.size or 0, lifetime)
+        return file_object(await run_in_threadpool(receive, file.file, incoming, services, tx))
 
 
 @router.get("")
@@ -86,11 +82,21 @@ def list_all(
 
 @router.get("/{file_id}")
 def retrieve(file_id: Identifier, tx: Tx) -> FileObject:
-    """One file's description."""
-    file = find_file(tx.tenant, file_id)
+    """One file's description, with what its check found."""
+    return file_object(the_file(tx, file_id))
+
+
+@router.delete("/{file_id}")
+def delete(file_id: Identifier, services: OpenServices, tx: Tx) -> DeletedFile:
+    """Delete a file; refused while a job that has not ended uses it."""
+    try:
+        file = delete_file(tx.tenant, file_id)
+    except FileInUse as error:
+        raise bad_request(f"file_id: {error}", param="file_id", code="file_in_use") from error
     if file is None:
         raise not_found("file", file_id, param="file_id")
-    return file_object(file)
+    tx.after_commit(partial(services.objects.delete, file.key))
+    return DeletedFile(id=file.id)
 
 
 @router.get(
@@ -99,64 +105,14 @@ def retrieve(file_id: Identifier, tx: Tx) -> FileObject:
     responses={200: {"content": {"application/octet-stream": {}}, "description": "The file's bytes"}},
 )
 def content(file_id: Identifier, services: OpenServices, tx: Tx) -> StreamingResponse:
-    """One file's bytes."""
-    file = find_file(tx.tenant, file_id)
-    if file is None:
-        raise not_found("file", file_id, param="file_id")
+    """One file's bytes, as they were uploaded."""
+    file = the_file(tx, file_id)
     return attachment(services.objects, file.key, filename=file.filename, size=file.bytes)
 
 
-def safe_name(name: str | None) -> str:
-    """A file name without folders and control characters, at most 255 characters long."""
-    last = re.split(r"[/\\]", name or "")[-1]
-    printable = "".join(character for character in last if character.isprintable()).strip()
-    return printable[-MAX_NAME:] if printable.strip(".") else "upload.jsonl"
-
-
-def _check_form(form: FormData) -> UploadFile:
-    unknown = sorted(set(form) - FIELDS)
-    if unknown:
-        raise bad_request(
-            f"{unknown[0]}: not supported; the fields are purpose and file",
-            param=unknown[0],
-            code="unknown_parameter",
-        )
-    for name in FIELDS:
-        if len(form.getlist(name)) > 1:
-            raise bad_request(f"{name}: given more than once", param=name, code="repeated_parameter")
-    purpose, file = form.get("purpose"), form.get("file")
-    if not isinstance(purpose, str) or not purpose:
-        raise bad_request("purpose: is required, and is a text", param="purpose", code="missing_parameter")
-    if purpose != FINE_TUNE:
-        raise bad_request(
-            f"purpose: {purpose[:40]!r} is not supported; supported: {FINE_TUNE}",
-            param="purpose",
-            code="invalid_purpose",
-        )
-    if not isinstance(file, UploadFile):
-        raise bad_request(
-            "file: is required, and is a file with a name", param="file", code="missing_parameter"
-        )
+def the_file(tx: ProjectTransaction, file_id: str) -> File:
+    """The file of the caller's project; raises ApiError 404."""
+    file = find_file(tx.tenant, file_id)
+    if file is None:
+        raise not_found("file", file_id, param="file_id")
     return file
-
-
-def _store(upload_file: UploadFile, services: Services, tx: ProjectTransaction) -> FileObject:
-    """Check, then write the object, then the row; without the row the object goes away again."""
-    with services.database.session() as session:  # not the request's, which takes no connection until the end
-        check_bytes(Tenant(session, tx.tenant.project_id), upload_file.size or 0)
-    summary = formats.check(upload_file.file, param="file")
-    upload_file.file.seek(0)
-    file_id = new_file_id()
-    key = file_key(file_id)
-    tx.after_rollback(lambda: services.objects.delete(key))
-    stored = services.objects.put(key, upload_file.file)
-    file = receive_file(
-        tx.tenant,
-        file_id=file_id,
-        filename=safe_name(upload_file.filename),
-        purpose=FINE_TUNE,
-        stored=stored,
-        rows=summary.rows,
-        data_format=summary.format,
-    )
-    return file_object(file)

@@ -15,11 +15,11 @@ from api.transaction import ProjectTransaction
 from api.wire.common import ListOf
 from api.wire.jobs import EventObject, JobObject, event_object, job_object
 from ist_core.errors import ModelError
-from ist_core.formats import FORMAT_OF_METHOD
+from ist_core.formats import FORMATS_OF_METHOD
 from ist_core.spec import MethodSpec
 from store import bus
 from store.events import list_events
-from store.files import find_file
+from store.files import take_file
 from store.jobs import JobEnded, create_job, find_job, list_jobs, request_cancel
 from store.tables import File, Job, State
 
@@ -112,7 +112,7 @@ def the_job(tx: ProjectTransaction, job_id: str) -> Job:
 
 
 def _data_file(tx: ProjectTransaction, file_id: str, method: MethodSpec, *, param: str) -> File:
-    file = find_file(tx.tenant, file_id)
+    file = take_file(tx.tenant, file_id)
     if file is None:
         raise bad_request(
             f"{param}: no such file: {file_id}; upload it first with purpose fine-tune",
@@ -125,11 +125,12 @@ def _data_file(tx: ProjectTransaction, file_id: str, method: MethodSpec, *, para
             param=param,
             code="invalid_purpose",
         )
-    needed = FORMAT_OF_METHOD[method.type]
-    if file.format != needed.name:
+    needed = FORMATS_OF_METHOD[method.type]
+    if file.format not in {row_format.name for row_format in needed}:
+        names = ", ".join(row_format.name for row_format in needed)
         raise bad_request(
             f"{param}: file {file_id} holds {file.format} rows, but method.type {method.type!r} learns from "
-            f"{needed.name} rows: upload a file with rows such as {needed.example}",
+            f"{names} rows: upload a file with rows such as {needed[0].example}",
             param=param,
             code="invalid_file_format",
         )

@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from api.routes import files
+from api import receiving
 from tests.contract.conftest import DATA, PREFERENCE_DATA, Service
 from tests.contract.errors import JOBS, check_error
 
@@ -35,7 +35,8 @@ PREFERENCE_ROW = PREFERENCE_DATA.splitlines()[0].decode()
             f"{PREFERENCE_ROW}\n{GOOD_ROW}",
             ["line 2: is a chat row, but a preference row is needed", '"input"'],
         ),
-        ('{"prompt": "hi"}', ["line 1: is neither a chat row", '"messages"', '"preferred_output"']),
+        ('{"question": "hi"}', ["line 1: is a row of no known format", '"messages"', '"preferred_output"']),
+        ('{"prompt": "hi"}', ["line 1, completion: is missing; it must be a text"]),
         (
             json.dumps({**json.loads(PREFERENCE_ROW), "preferred_output": []}),
             ["line 1, preferred_output: is an empty list; it must be a list with exactly one"],
@@ -64,8 +65,26 @@ def test_a_bad_file_is_refused_by_line(service: Service, rows: str, says: list[s
         (
             {"purpose": "fine-tune", "expires_after[seconds]": "3600"},
             {"file": ("a.jsonl", DATA)},
-            "unknown_parameter",
+            "invalid_value",
+            "expires_after[anchor]",
+        ),
+        (
+            {"purpose": "fine-tune", "expires_after[anchor]": "created_at", "expires_after[seconds]": "60"},
+            {"file": ("a.jsonl", DATA)},
+            "invalid_value",
             "expires_after[seconds]",
+        ),
+        (
+            {"purpose": "fine-tune", "expires_after[anchor]": "now", "expires_after[seconds]": "3600"},
+            {"file": ("a.jsonl", DATA)},
+            "invalid_value",
+            "expires_after[anchor]",
+        ),
+        (
+            {"purpose": "fine-tune", "expires_after": "3600"},
+            {"file": ("a.jsonl", DATA)},
+            "unknown_parameter",
+            "expires_after",
         ),
     ],
 )
@@ -126,7 +145,11 @@ def test_a_file_over_the_limit_is_refused(service: Service, announced: bool) -> 
         ("GET", "/v1/files?order=up", 400, "invalid_value", "order"),
         ("GET", "/v1/files/file-x", 404, "file_not_found", "file_id"),
         ("GET", "/v1/files/file-x/content", 404, "file_not_found", "file_id"),
-        ("DELETE", "/v1/files/file-x", 405, "method_not_allowed", None),
+        ("DELETE", "/v1/files/file-x", 404, "file_not_found", "file_id"),
+        ("PATCH", "/v1/files/file-x", 405, "method_not_allowed", None),
+        ("POST", "/v1/uploads/upload-x/cancel", 404, "upload_not_found", "upload_id"),
+        ("POST", "/v1/uploads/upload-x/parts", 404, "upload_not_found", "upload_id"),
+        ("GET", "/v1/uploads/upload-x/cancel", 405, "method_not_allowed", None),
         ("GET", "/v1/models/nobody", 404, "model_not_found", "model"),
         ("GET", "/v1/models/a%00b", 400, "invalid_value", "model"),
     ],
@@ -144,7 +167,7 @@ def test_our_own_failure_tells_no_secret_and_leaves_nothing(
     def fail(*_: object, **__: object) -> None:
         raise RuntimeError("a secret")
 
-    monkeypatch.setattr(files, "receive_file", fail)
+    monkeypatch.setattr(receiving, "receive_file", fail)
     before = service.contents()
     with service.http() as http:
         answer = http.post("/v1/files", data={"purpose": "fine-tune"}, files={"file": ("a.jsonl", DATA)})

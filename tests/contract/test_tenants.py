@@ -126,15 +126,45 @@ def check_quota(victim: Victim, stranger: Member) -> None:
     assert (quota["project_id"], quota["usage"]["bytes"]) == (stranger.project_id, 0)
 
 
+def check_delete(victim: Victim, stranger: Member) -> None:
+    file_id = victim.member.service.upload(DATA + b"\n")
+    with victim.member.service.http() as own, stranger.service.http() as http:
+        check_error(http.delete(f"/v1/files/{file_id}"), 404, code="file_not_found", param="file_id")
+        assert own.delete(f"/v1/files/{file_id}").status_code == 200
+
+
+def check_uploads(victim: Victim, stranger: Member) -> None:
+    body = {"bytes": 2, "filename": "a.jsonl", "mime_type": "text/jsonl", "purpose": "fine-tune"}
+    part: dict[str, Any] = {"files": {"data": ("a", b"{}")}}
+    with victim.member.service.http() as own, stranger.service.http() as http:
+        uploads = [who.post("/v1/uploads", json=body).json()["id"] for who in (own, http)]
+        parts = [
+            who.post(f"/v1/uploads/{upload_id}/parts", **part).json()["id"]
+            for who, upload_id in zip((own, http), uploads, strict=True)
+        ]
+        for path, sent in (("parts", part), ("complete", {"json": {"part_ids": parts[:1]}}), ("cancel", {})):
+            answer = http.post(f"/v1/uploads/{uploads[0]}/{path}", **sent)
+            check_error(answer, 404, code="upload_not_found", param="upload_id")
+        stolen = http.post(f"/v1/uploads/{uploads[1]}/complete", json={"part_ids": parts[:1]})
+        check_error(stolen, 400, code="part_not_found", param="part_ids")
+        for who, upload_id in zip((own, http), uploads, strict=True):
+            assert who.post(f"/v1/uploads/{upload_id}/cancel").json()["status"] == "cancelled"
+
+
 CASES: dict[str, Callable[[Victim, Member], None]] = {
     "GET /v1/files": check_files,
     "POST /v1/files": check_upload,
+    "DELETE /v1/files/{file_id}": check_delete,
+    "POST /v1/uploads": check_uploads,
+    "POST /v1/uploads/{upload_id}/parts": check_uploads,
+    "POST /v1/uploads/{upload_id}/complete": check_uploads,
+    "POST /v1/uploads/{upload_id}/cancel": check_uploads,
     "GET /v1/fine_tuning/jobs": check_jobs,
     "POST /v1/fine_tuning/jobs": check_create,
     "GET /v1/models": check_models,
     "GET /v1/quota": check_quota,
 }
-"""Routes that name no object in their path; those that do are asked for the victim's."""
+"""Routes that name no object in their path, need a body or delete; the others are asked for the victim's."""
 
 
 @pytest.mark.parametrize("route", OF_PROJECTS)

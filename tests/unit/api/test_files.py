@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from api.routes.files import safe_name
+from api.forms import safe_name
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,56 @@
+"""Removes what nobody needs any more: expired files and uploads, and the bytes of those that are gone."""
+
+from __future__ import annotations
+
+import logging
+
+from store import token_counts
+from store.database import Database
+from store.files import expire_files, mark_purged, unpurged_files
+from store.objects import ObjectsAway, ObjectStore
+from store.uploads import expire_uploads, forget_part, parts_left
+
+logger = logging.getLogger(__name__)
+
+
+class Janitor:
+    """Tidies up in small steps, each of which can be repeated; several may be at work at once.
+
+    A row says that bytes may go before they go, and loses its mark after: a stop in between loses nothing.
+    """
+
+    def __init__(self, database: Database, objects: ObjectStore) -> None:
+        self._database = database
+        self._objects = objects
+
+    def tick(self) -> None:
+        """Do all that is due; object storage being away only delays it."""
+        self._expire()
+        try:
+            self._purge_files()
+            self._purge_parts()
+        except (ObjectsAway, OSError) as error:
+            logger.warning("object storage is away, what is deleted stays for now: %s", error)
+
+    def _expire(self) -> None:
+        with self._database.session() as session:
+            uploads, files = expire_uploads(session), expire_files(session)
+        if uploads or files:
+            logger.info("expired: %d uploads, files %s", uploads, ", ".join(files) or "none")
+
+    def _purge_files(self) -> None:
+        with self._database.session() as session:
+            files = unpurged_files(session)
+        for file in files:
+            self._objects.delete(file.key)
+            with self._database.session() as session:
+                token_counts.forget(session, self._objects, file)
+                mark_purged(session, file.id)
+
+    def _purge_parts(self) -> None:
+        with self._database.session() as session:
+            parts = parts_left(session)
+        for part in parts:
+            self._objects.delete(part.key)
+            with self._database.session() as session:
+                forget_part(session, part.id)
