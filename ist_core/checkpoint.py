@@ -169,7 +169,7 @@ class Checkpoint:
             ) from error
         try:
             # Python's own parser returns every float as it was written.
-            return Manifest.model_validate(json.loads(text))
+            return Manifest.model_validate(json.loads(text), strict=False)  # JSON has texts for keys only
         except ValueError as error:  # of JSON, of UTF-8 or of pydantic
             first = str(error).splitlines()[:3]
             raise self._refusal(f"has a {_MANIFEST} that cannot be used: {' '.join(first)}") from error

@@ -170,5 +170,5 @@ def test_truncation_is_told_and_a_prompt_that_fills_the_window_is_refused(
 
 
 def test_chat_rows_are_refused(tiny_folder: Path, chat_file: Path, tmp_path: Path) -> None:
-    with pytest.raises(DatasetError, match="preference row"):
+    with pytest.raises(DatasetError, match="line 1: is a chat row; a row is"):
         run(_spec(tiny_folder, chat_file), tmp_path)
