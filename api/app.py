@@ -26,6 +26,7 @@ from api.routes import (
     session,
     stream,
     uploads,
+    webhooks,
 )
 from api.services import open_services
 from api.web import DEFAULT_BUILD, Dashboard
@@ -88,6 +89,8 @@ def _v1() -> APIRouter:
     guarded = APIRouter(prefix="/v1", dependencies=[Depends(require_key)])
     for resource in (files, uploads, jobs, series, models, quota):
         guarded.include_router(resource.router)
+    guarded.include_router(webhooks.router, prefix="/webhooks")
+    guarded.include_router(webhooks.router, prefix="/webhook_endpoints", include_in_schema=False)
     v1 = APIRouter()
     v1.include_router(guarded)
     v1.include_router(organization.router, prefix="/v1", dependencies=[Depends(require_admin)])

@@ -10,6 +10,7 @@ from pydantic import Field, JsonValue, StringConstraints, ValidationError, model
 from api.errors import bad_request
 from api.method_request import HyperparameterRequest, MethodRequest, check_method, method_spec
 from api.wire.jobs import DEFAULT_LEARNING_RATE
+from api.wire.webhooks import JobWebhook
 from ist_core.spec import MAX_SEED, JobSpec, TrainingOptions
 
 DEFAULT_BATCH_SIZE: int = JobSpec.model_fields["batch_size"].default
@@ -37,6 +38,9 @@ class JobRequest(TrainingOptions):
     """None: one is drawn and shown."""
     metadata: Annotated[dict[MetadataKey, MetadataValue], Field(max_length=16)] | None = None
     integrations: Annotated[list[dict[str, JsonValue]], Field(max_length=5)] | None = None
+
+    webhook: JobWebhook | None = None
+    """An address to tell when the job has ended."""
 
     learning_rate: Annotated[float, Field(gt=0, le=1)] | None = None  # type: ignore[assignment]  # None: see below
     """In place of `learning_rate_multiplier`."""

@@ -53,6 +53,8 @@ class Settings(BaseSettings):
     log_format: Literal["text", "json"] = "text"
     """json: one object a line, for machines."""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    webhook_private: bool = False
+    """Whether webhooks may lead to addresses that are not public, and be plain http."""
     shutdown_seconds: int = Field(default=10, ge=1)
     """After SIGTERM the API gives the requests under way so long to end."""
 

@@ -10,6 +10,7 @@ from sqlalchemy import ColumnElement, Float, cast, extract, func, update
 from sqlalchemy.orm import Session
 
 from ist_core.records import JsonValue, Message
+from store.deliveries import enqueue
 from store.events import add_event
 from store.tables import Job, State
 
@@ -83,5 +84,7 @@ def transition(
     if job is not None:
         event = Message(message, level, {**(data or {}), "state": to.value})
         add_event(session, job_id, job.last_seq, event)
+        if to in TERMINAL:
+            enqueue(session, job)
         session.flush()
     return job

@@ -15,6 +15,7 @@ from store.database import DATABASE_AWAY, Database
 from store.log import configure_logging, log_context
 from store.settings import Settings, get_settings
 from worker.app import create_app, send
+from worker.courier import Courier
 
 RESEND_SECONDS = 15.0
 
@@ -89,7 +90,7 @@ def main() -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     database = Database(settings.database_url)
-    with bus.connect(settings.redis_url) as client:
+    with bus.connect(settings.redis_url) as client, Courier(settings, database).running():
         Scheduler(settings, database, client, create_app(settings)).run(stop)
     database.close()
 

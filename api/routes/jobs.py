@@ -11,6 +11,7 @@ from api.errors import bad_request, not_found
 from api.job_request import JobRequest, check_supported, resolve
 from api.method_request import method_spec
 from api.routes.dependencies import ERRORS, After, Identifier, Limit, OpenServices, Tx
+from api.routes.webhooks import add_of_job, check_url
 from api.transaction import ProjectTransaction
 from api.wire.common import ListOf
 from api.wire.jobs import EventObject, JobObject, event_object, job_object
@@ -46,6 +47,8 @@ METADATA_SCHEMA = {
 def create(body: JobRequest, services: OpenServices, tx: Tx) -> JobObject:
     """Create a job. The model, the files and every key are checked first: a refusal leaves nothing."""
     check_supported(body)
+    if body.webhook is not None:
+        check_url(body.webhook.url, services, param="webhook.url")
     if body.model.startswith("ft:"):
         raise ModelError(f"model: {body.model!r} is a tuned model; tuning starts from a base model")
     # Before the first query: a look-up on the Hub must not keep a database connection.
@@ -61,6 +64,8 @@ def create(body: JobRequest, services: OpenServices, tx: Tx) -> JobObject:
         suffix=body.suffix,
         metadata=body.metadata,
     )
+    if body.webhook is not None:
+        add_of_job(tx, job.id, body.webhook)
     tx.after_commit(partial(services.queue.wake, job.id))
     return job_object(job)
 

@@ -52,6 +52,8 @@ def victim(service: Service) -> Victim:
     run = Run(service, job_id)
     run.steps(1, 3)
     ids = {"file_id": file_id, "job_id": job_id, "model": run.succeed(), "path": "report.json"}
+    with member.service.http() as http:
+        ids["webhook_id"] = http.post("/v1/webhooks", json={"url": "https://example.com/"}).json()["id"]
     return Victim(member, ids)
 
 
@@ -119,6 +121,24 @@ def check_create(victim: Victim, stranger: Member) -> None:
         session.connection().exec_driver_sql("DELETE FROM files WHERE id = %s", (own_file,))
 
 
+def check_webhooks(victim: Victim, stranger: Member) -> None:
+    has_no_cursor(victim, stranger, "/v1/webhooks", victim.ids["webhook_id"])
+
+
+def check_new_webhook(victim: Victim, stranger: Member) -> None:
+    with victim.member.service.http() as own, stranger.service.http() as http:
+        made = http.post("/v1/webhooks", json={"url": "https://example.com/"}).json()
+        check_error(own.get(f"/v1/webhooks/{made['id']}"), 404, code="webhook_not_found", param="webhook_id")
+        assert http.delete(f"/v1/webhooks/{made['id']}").json()["deleted"] is True
+
+
+def check_webhook_delete(victim: Victim, stranger: Member) -> None:
+    address = f"/v1/webhooks/{victim.ids['webhook_id']}"
+    with victim.member.service.http() as own, stranger.service.http() as http:
+        check_error(http.delete(address), 404, code="webhook_not_found", param="webhook_id")
+        assert own.get(address).status_code == 200
+
+
 def check_quota(victim: Victim, stranger: Member) -> None:
     with victim.member.service.http() as own, stranger.service.http() as http:
         assert own.get("/v1/quota").json()["usage"]["bytes"] > len(DATA)
@@ -163,6 +183,9 @@ CASES: dict[str, Callable[[Victim, Member], None]] = {
     "POST /v1/fine_tuning/jobs": check_create,
     "GET /v1/models": check_models,
     "GET /v1/quota": check_quota,
+    "GET /v1/webhooks": check_webhooks,
+    "POST /v1/webhooks": check_new_webhook,
+    "DELETE /v1/webhooks/{webhook_id}": check_webhook_delete,
 }
 """Routes that name no object in their path, need a body or delete; the others are asked for the victim's."""
 

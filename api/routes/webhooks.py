@@ -1,0 +1,94 @@
+"""`/v1/webhooks`: who is told of the ends of jobs. Also at `/v1/webhook_endpoints`, where the SDK looks."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+
+from api.errors import bad_request, not_found
+from api.routes.dependencies import ERRORS, After, Identifier, Limit, OpenServices, Tx
+from api.services import Services
+from api.transaction import ProjectTransaction
+from api.wire.common import ListOf, ListWithEnds, with_ends
+from api.wire.webhooks import (
+    DeliveryObject,
+    JobWebhook,
+    NewWebhookObject,
+    WebhookDeleted,
+    WebhookObject,
+    WebhookRequest,
+    delivery_object,
+    webhook_object,
+)
+from store.addresses import refusal
+from store.deliveries import list_deliveries
+from store.tables import Webhook
+from store.webhooks import TooManyWebhooks, create_webhook, delete_webhook, find_webhook, list_webhooks
+
+router = APIRouter(tags=["webhooks"], responses=ERRORS)
+
+
+@router.post("")
+def create(body: WebhookRequest, services: OpenServices, tx: Tx) -> NewWebhookObject:
+    """Have an address told of the ends of jobs. Its `signing_secret` is shown this once."""
+    check_url(body.url, services, param="url")
+    try:
+        webhook = create_webhook(tx.tenant, name=body.name, url=body.url, event_types=body.event_types)
+    except TooManyWebhooks as error:
+        raise bad_request(str(error), param=None, code="too_many_webhooks") from error
+    return NewWebhookObject(**webhook_object(webhook).model_dump(), signing_secret=webhook.secret)
+
+
+@router.get("")
+def list_all(tx: Tx, after: After = None, limit: Limit = 20) -> ListWithEnds[WebhookObject]:
+    """List webhooks, newest first, those of single jobs too."""
+    page = list_webhooks(tx.tenant, after=after, limit=limit)
+    return with_ends([webhook_object(webhook) for webhook in page.rows], has_more=page.has_more)
+
+
+@router.get("/{webhook_id}")
+def retrieve(webhook_id: Identifier, tx: Tx) -> WebhookObject:
+    """One webhook, without its secret."""
+    return webhook_object(_webhook(tx, webhook_id))
+
+
+@router.delete("/{webhook_id}")
+def delete(webhook_id: Identifier, tx: Tx) -> WebhookDeleted:
+    """Remove a webhook, its log and all that is on its way to it."""
+    if not delete_webhook(tx.tenant, webhook_id):
+        raise not_found("webhook", webhook_id, param="webhook_id")
+    return WebhookDeleted(id=webhook_id)
+
+
+@router.get("/{webhook_id}/deliveries")
+def deliveries(
+    webhook_id: Identifier, tx: Tx, after: After = None, limit: Limit = 20
+) -> ListOf[DeliveryObject]:
+    """What was sent to a webhook, and what it answered, newest first."""
+    _webhook(tx, webhook_id)
+    page = list_deliveries(tx.tenant, webhook_id, after=after, limit=limit)
+    return ListOf(data=[delivery_object(row) for row in page.rows], has_more=page.has_more)
+
+
+def check_url(url: str, services: Services, *, param: str) -> None:
+    """Refuse an address that no delivery would be sent to."""
+    reason = refusal(url, private=services.settings.webhook_private)
+    if reason is not None:
+        raise bad_request(f"{param}: {reason}", param=param, code="invalid_url")
+
+
+def add_of_job(tx: ProjectTransaction, job_id: str, wanted: JobWebhook) -> None:
+    """The webhook that a request for a job brings; its URL has been checked."""
+    create_webhook(
+        tx.tenant,
+        name=f"job {job_id}",
+        url=wanted.url,
+        secret=wanted.secret.get_secret_value(),
+        job_id=job_id,
+    )
+
+
+def _webhook(tx: ProjectTransaction, webhook_id: str) -> Webhook:
+    webhook = find_webhook(tx.tenant, webhook_id)
+    if webhook is None:
+        raise not_found("webhook", webhook_id, param="webhook_id")
+    return webhook

@@ -1,0 +1,160 @@
+"""Delivers events to webhooks: signed, at least once, again with growing pauses until an endpoint takes them.
+
+signature = base64(HMAC-SHA256(secret, "id.timestamp.body"))
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import hashlib
+import hmac
+import logging
+import random
+import ssl
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import httpcore2
+
+from store.database import DATABASE_AWAY, Database
+from store.deliveries import Due, claim_due, record_outcome
+from store.log import log_context
+from store.settings import Settings
+from store.webhooks import SECRET_PREFIX
+from worker.guarded_network import GuardedNetwork, PrivateAddress
+
+BATCH = 32
+ANSWER_SECONDS = 15.0
+"""From the look-up of the name to the head of the answer; its body is not read."""
+LEASE_SECONDS = 60.0
+"""After so long another scheduler tries what this one took and did not finish."""
+MAX_ATTEMPTS = 12
+FIRST_PAUSE_SECONDS = 5.0
+LONGEST_PAUSE_SECONDS = 6 * 3600.0
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How an attempt went."""
+
+    status_code: int | None
+    error: str | None
+
+    @property
+    def delivered(self) -> bool:
+        """Whether the endpoint took it."""
+        return self.error is None
+
+
+def pause_seconds(attempt: int) -> float:
+    """Until the next attempt: 5 s, three times as long each time up to 6 h, a fifth more or less."""
+    pause: float = min(FIRST_PAUSE_SECONDS * 3 ** (attempt - 1), LONGEST_PAUSE_SECONDS)
+    return pause * (0.8 + 0.4 * random.random())  # noqa: S311  # it only spreads the load
+
+
+def signature(secret: str, delivery_id: str, timestamp: int, body: str) -> str:
+    """The header `webhook-signature`, as Standard Webhooks has it."""
+    key = base64.b64decode(secret.removeprefix(SECRET_PREFIX))
+    digest = hmac.digest(key, f"{delivery_id}.{timestamp}.{body}".encode(), hashlib.sha256)
+    return f"v1,{base64.b64encode(digest).decode()}"
+
+
+class Courier:
+    """Sends what is due; several may run at once."""
+
+    def __init__(
+        self, settings: Settings, database: Database, *, pause: Callable[[int], float] = pause_seconds
+    ) -> None:
+        self._settings = settings
+        self._database = database
+        self._pause = pause
+        self._tls = ssl.create_default_context()
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Send from a thread of its own until the block ends, so that no endpoint holds up the queue."""
+        stop = threading.Event()
+        thread = threading.Thread(target=self._run, args=(stop,), name="courier")
+        thread.start()
+        try:
+            yield
+        finally:
+            stop.set()
+            thread.join()
+
+    def tick(self) -> int:
+        """Try once all that is due, up to a batch; returns how many that were."""
+        with self._database.session() as session:
+            batch = claim_due(session, limit=BATCH, lease_seconds=LEASE_SECONDS)
+        if batch:
+            asyncio.run(self._send_all(batch))
+        return len(batch)
+
+    def _run(self, stop: threading.Event) -> None:
+        while not stop.is_set():
+            try:
+                if self.tick() == BATCH:
+                    continue
+            except DATABASE_AWAY as error:
+                logger.warning("the database is away: %s", error)
+            stop.wait(self._settings.scheduler_seconds)
+
+    async def _send_all(self, batch: list[Due]) -> None:
+        network = GuardedNetwork(private=self._settings.webhook_private)
+        # Without a pool of connections kept open, without a proxy, and without following redirects.
+        async with httpcore2.AsyncConnectionPool(
+            ssl_context=self._tls, network_backend=network, max_keepalive_connections=0
+        ) as pool:
+            await asyncio.gather(*(self._send(pool, due) for due in batch))
+
+    async def _send(self, pool: httpcore2.AsyncConnectionPool, due: Due) -> None:
+        outcome = await attempt(pool, due)
+        retry = None
+        if not outcome.delivered and due.attempt < MAX_ATTEMPTS:
+            retry = self._pause(due.attempt)
+        with log_context(job_id=due.job_id):
+            how = "taken" if outcome.delivered else outcome.error
+            logger.info("webhook delivery %s, attempt %d: %s", due.id, due.attempt, how)
+        with self._database.session() as session:
+            record_outcome(
+                session,
+                due,
+                delivered=outcome.delivered,
+                status_code=outcome.status_code,
+                error=outcome.error,
+                retry_seconds=retry,
+            )
+
+
+async def attempt(pool: httpcore2.AsyncConnectionPool, due: Due) -> Outcome:
+    """Send one delivery; whatever goes wrong is an outcome."""
+    timestamp = int(time.time())
+    headers: dict[bytes | str, bytes | str] = {
+        "content-type": "application/json",
+        "user-agent": "isthmus-webhooks",
+        "webhook-id": due.id,
+        "webhook-timestamp": str(timestamp),
+        "webhook-signature": signature(due.secret, due.id, timestamp, due.body),
+    }
+    try:
+        async with (
+            asyncio.timeout(ANSWER_SECONDS),
+            pool.stream("POST", due.url, headers=headers, content=due.body.encode()) as answer,
+        ):
+            status = answer.status
+    except TimeoutError:
+        return Outcome(None, f"no answer within {ANSWER_SECONDS:g} s")
+    except PrivateAddress as error:
+        return Outcome(None, str(error))
+    except (httpcore2.NetworkError, httpcore2.ProtocolError, httpcore2.TimeoutException, OSError) as error:
+        return Outcome(None, f"{type(error).__name__}: {error}"[:500])
+    if 200 <= status < 300:
+        return Outcome(status, None)
+    redirected = " (redirects are not followed)" if 300 <= status < 400 else ""
+    return Outcome(status, f"answered {status}{redirected}")
