@@ -15,6 +15,7 @@ from api.auth import require_admin, require_key
 from api.http_meters import HttpMeasurement, HttpMeters
 from api.middleware import BodyLimit, RequestFrame
 from api.routes import (
+    checkpoints,
     files,
     health,
     jobs,
@@ -87,7 +88,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 def _v1() -> APIRouter:
     """The routes that need a key; the stream checks it by itself, after it has accepted the socket."""
     guarded = APIRouter(prefix="/v1", dependencies=[Depends(require_key)])
-    for resource in (files, uploads, jobs, series, models, quota):
+    for resource in (files, uploads, jobs, checkpoints, series, models, quota):
         guarded.include_router(resource.router)
     guarded.include_router(webhooks.router, prefix="/webhooks")
     guarded.include_router(webhooks.router, prefix="/webhook_endpoints", include_in_schema=False)

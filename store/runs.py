@@ -44,6 +44,8 @@ def claim(session: Session, job_id: str, *, worker: str, lease_seconds: float) -
         message="Fine-tuning job started",
         columns={
             "attempt": Job.attempt + 1,
+            "retrying": False,
+            "claimed_at": func.clock_timestamp(),
             "worker": worker,
             "lease_expires_at": _lease_end(lease_seconds),
             "started_at": func.coalesce(Job.started_at, func.clock_timestamp()),
@@ -123,7 +125,7 @@ def take_back(session: Session, job: Job, *, max_losses: int) -> Job | None:
         attempt=job.attempt,
         level="warn",
         message=f"Worker {job.worker} was lost; job goes back to the queue",
-        columns={"sent_at": None, "losses": losses},
+        columns={"sent_at": None, "losses": losses, "retrying": True},
     )
 
 

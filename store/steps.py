@@ -100,7 +100,7 @@ def metric_series(
 def importance_series(
     tenant: Tenant, job_id: str, *, after_step: int = 0, limit: int = MAX_STEPS
 ) -> ImportanceSeries:
-    """The layer scores, updated layers and probabilities of up to `limit` steps after `after_step`, in step order."""
+    """Scores, updated layers and probabilities of up to `limit` steps after `after_step`, in step order."""
     columns = select(StepRecord.step, StepRecord.importance, StepRecord.active, StepRecord.probabilities)
     rows = tenant.session.execute(_window(columns, tenant, job_id, after_step, limit)).all()
     return ImportanceSeries(

@@ -21,8 +21,16 @@ def new_model_id(base_model: str, suffix: str | None) -> str:
 
     BASE is the last part of the base model's name: a slash would break URLs.
     """
+    return _model_id(base_model, suffix, random_text(8, string.ascii_lowercase + string.digits))
+
+
+def checkpoint_model_id(job: Job, step: int) -> str:
+    """The name of a checkpoint's model, in the same form, with `:ckpt-step-STEP` after it."""
+    return f"{_model_id(job.model, job.suffix, job.id[-8:].lower())}:ckpt-step-{step}"
+
+
+def _model_id(base_model: str, suffix: str | None, unique: str) -> str:
     base = base_model.rstrip("/").rsplit("/", 1)[-1].replace(":", "-")
-    unique = random_text(8, string.ascii_lowercase + string.digits)
     return f"ft:{base}:{ORGANIZATION}:{(suffix or '').replace(':', '-')}:{unique}"
 
 

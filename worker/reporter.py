@@ -14,16 +14,21 @@ from sqlalchemy.orm import Session
 
 from ist_core.records import Checkpointed, Emitted, Message, Started, StepRecord
 from store import bus
+from store.checkpoints import record_checkpoint
 from store.database import DATABASE_AWAY, Database
 from store.events import append_events
 from store.jobs import get_job
 from store.runs import record_start
 from store.steps import append_steps
+from worker.checkpoints import Uploaded, Uploads
 
 BATCH = 64
 FLUSH_SECONDS = 0.25
 CAPACITY = 20_000
 BACKOFF_SECONDS = (0.25, 0.5, 1.0, 2.0)
+
+Item = Started | StepRecord | Message | Uploaded
+"""What is written of what was emitted."""
 
 logger = logging.getLogger(__name__)
 
@@ -36,13 +41,17 @@ class Reporter:
     """A bounded buffer and a thread that empties it; a context manager.
 
     While PostgreSQL is away the records wait in memory and are delivered afterwards; a full buffer makes
-    `emit` wait. `lost` is set when the fence refuses a batch: the run must stop.
+    `emit` wait. `lost` is set when the fence refuses a batch: the run must stop. A checkpoint is uploaded
+    here, beside the training, and its row follows the records of all its steps.
     """
 
-    def __init__(self, database: Database, client: redis.Redis, job_id: str, attempt: int) -> None:
+    def __init__(
+        self, database: Database, client: redis.Redis, uploads: Uploads, job_id: str, attempt: int
+    ) -> None:
         self.lost = threading.Event()
         self._database = database
         self._redis = client
+        self._uploads = uploads
         self._job_id = job_id
         self._attempt = attempt
         self._buffer: deque[Emitted] = deque()
@@ -93,10 +102,11 @@ class Reporter:
             return []
 
     def _deliver(self, batch: list[Emitted]) -> None:
+        items = [item for emitted in batch if (item := self._item(emitted)) is not None]
         for wait in itertools.chain(BACKOFF_SECONDS, itertools.repeat(BACKOFF_SECONDS[-1])):
             try:
                 with self._database.session() as session:
-                    last_seq = self._write(session, batch)
+                    last_seq = self._write(session, items)
             except DATABASE_AWAY as error:
                 logger.warning("%d records wait, the database is away: %s", len(self._buffer), error)
                 time.sleep(wait)
@@ -117,7 +127,10 @@ class Reporter:
             self._buffer.clear()
             self._changed.notify_all()
 
-    def _write(self, session: Session, batch: Iterable[Emitted]) -> int:
+    def _item(self, emitted: Emitted) -> Item | None:
+        return self._uploads.store(emitted) if isinstance(emitted, Checkpointed) else emitted
+
+    def _write(self, session: Session, batch: Iterable[Item]) -> int:
         """Write a batch in order, in one transaction; returns the job's last number. Raises JobLost."""
         for kind, group in itertools.groupby(batch, type):
             items = list(group)
@@ -128,18 +141,21 @@ class Reporter:
             raise JobLost(self._job_id)
         return job.last_seq
 
-    def _append(self, session: Session, kind: type[Emitted], items: list[Emitted]) -> bool:
+    def _append(self, session: Session, kind: type[Item], items: list[Item]) -> bool:
+        job_id, attempt = self._job_id, self._attempt
         if kind is StepRecord:
             steps = [item for item in items if isinstance(item, StepRecord)]
-            return append_steps(session, self._job_id, self._attempt, steps)
-        if kind in (Message, Checkpointed):
-            messages = [_event(item) for item in items if isinstance(item, Message | Checkpointed)]
-            return append_events(session, self._job_id, self._attempt, messages)
+            return append_steps(session, job_id, attempt, steps)
+        if kind is Message:
+            messages = [item for item in items if isinstance(item, Message)]
+            return append_events(session, job_id, attempt, messages)
+        if kind is Uploaded:
+            made = [item for item in items if isinstance(item, Uploaded)]
+            return all(
+                record_checkpoint(
+                    session, job_id, attempt, step=item.step, metrics=item.metrics, stored=item.stored
+                )
+                for item in made
+            )
         starts = [item for item in items if isinstance(item, Started)]
-        return all(record_start(session, self._job_id, self._attempt, start) for start in starts)
-
-
-def _event(item: Message | Checkpointed) -> Message:
-    if isinstance(item, Message):
-        return item
-    return Message(f"Checkpoint at step {item.step}", data={"step": item.step})
+        return all(record_start(session, job_id, attempt, start) for start in starts)

@@ -17,7 +17,7 @@ from pathlib import Path
 import redis
 
 from ist_core.catalog import Catalog
-from ist_core.errors import EngineError
+from ist_core.errors import CheckpointError, EngineError
 from ist_core.records import TrainResult
 from ist_core.spec import JobSpec
 from ist_core.trainer import train
@@ -29,6 +29,7 @@ from store.object_storage import open_objects
 from store.objects import ObjectStore
 from store.settings import Settings, get_settings
 from store.tables import Job
+from worker.checkpoints import Resumption, Uploads
 from worker.publish import Publication
 from worker.reporter import JobLost, Reporter
 from worker.retry import until_back
@@ -99,26 +100,40 @@ class Trainer:
             raise JobLost(job_id)
         output = scratch.folder / "output"
         spec = self._localise(JobSpec.model_validate(job.spec), scratch.folder)
-        result = self._train(job, attempt, spec, output)
+        resumption = Resumption(self._database, self._objects, job_id, attempt, scratch.folder / "resume")
+        result = self._train(job, spec, output, resumption)
         if result.stopped:
             logger.info("stopped at step %d as asked", result.steps)
             return
         job = Publication(self._objects, job_id, attempt, output, result).publish(self._database)
         bus.publish_job(self._redis, job.id, job.last_seq)
 
-    def _train(self, job: Job, attempt: int, spec: JobSpec, output: Path) -> TrainResult:
-        reporter = Reporter(self._database, self._redis, job.id, attempt)
+    def _train(self, job: Job, spec: JobSpec, output: Path, resumption: Resumption) -> TrainResult:
+        uploads = Uploads(self._objects, job.id, job.attempt, output)
+        reporter = Reporter(self._database, self._redis, uploads, job.id, job.attempt)
         try:
-            return train(
-                spec,
-                output_dir=output,
-                emit=reporter.emit,
-                should_stop=lambda: self._stop.is_set() or reporter.lost.is_set(),
-                catalog=Catalog(self._settings.base_models_dir, hub=self._settings.hub),
-                cache_dir=self._settings.cache_dir,
-            )
+            for folder in resumption.folders(reporter.emit):
+                try:
+                    return self._go_on(spec, output, reporter, folder)
+                except CheckpointError as error:
+                    # Refused before anything is told: another spec, other data, or a model that has changed.
+                    if folder is None:
+                        raise
+                    reporter.emit(resumption.refuse(folder, error))
+            raise AssertionError("the last of the folders is None, which begins anew")
         finally:
             reporter.close()
+
+    def _go_on(self, spec: JobSpec, output: Path, reporter: Reporter, folder: Path | None) -> TrainResult:
+        return train(
+            spec,
+            output_dir=output,
+            emit=reporter.emit,
+            should_stop=lambda: self._stop.is_set() or reporter.lost.is_set(),
+            catalog=Catalog(self._settings.base_models_dir, hub=self._settings.hub),
+            cache_dir=self._settings.cache_dir,
+            resume_from=folder,
+        )
 
     def _localise(self, spec: JobSpec, folder: Path) -> JobSpec:
         """The spec with paths in place of file ids: the files are copied out of object storage."""

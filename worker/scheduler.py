@@ -1,4 +1,4 @@
-"""`python -m worker.scheduler`: takes back the jobs of lost workers, and sends wake-ups that are missing."""
+"""`python -m worker.scheduler`: takes back lost jobs, sends missing wake-ups, trims checkpoints."""
 
 from __future__ import annotations
 
@@ -13,9 +13,12 @@ from kombu.exceptions import OperationalError as BrokerAway
 from store import bus, jobs, runs
 from store.database import DATABASE_AWAY, Database
 from store.log import configure_logging, log_context
+from store.object_storage import open_objects
+from store.objects import ObjectStore
 from store.settings import Settings, get_settings
 from worker.app import create_app, send
 from worker.courier import Courier
+from worker.trimmer import Trimmer
 
 RESEND_SECONDS = 15.0
 
@@ -31,6 +34,7 @@ class Scheduler:
         database: Database,
         client: redis.Redis,
         app: Celery,
+        objects: ObjectStore,
         *,
         resend_seconds: float = RESEND_SECONDS,
     ) -> None:
@@ -38,6 +42,7 @@ class Scheduler:
         self._database = database
         self._redis = client
         self._app = app
+        self._trimmer = Trimmer(database, objects)
         self._resend_seconds = resend_seconds
 
     def run(self, stop: threading.Event) -> None:
@@ -54,6 +59,7 @@ class Scheduler:
     def tick(self) -> None:
         """Do all that is due once."""
         self._take_back_lost()
+        self._trimmer.tick()
         self._send_missing()
 
     def _take_back_lost(self) -> None:
@@ -90,8 +96,9 @@ def main() -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     database = Database(settings.database_url)
+    objects = open_objects(settings)
     with bus.connect(settings.redis_url) as client, Courier(settings, database).running():
-        Scheduler(settings, database, client, create_app(settings)).run(stop)
+        Scheduler(settings, database, client, create_app(settings), objects).run(stop)
     database.close()
 
 

@@ -1,4 +1,4 @@
-"""Checkpoints; each step's probabilities; what the queue goes by: priority, last claim, whether it is a retry."""
+"""Checkpoints; each step's probabilities; what the queue goes by: priority, last claim, retry or not."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from ist_core.records import Message, Started
 from store import bus, jobs, runs
+from store.checkpoints import checkpoint_prefix, record_checkpoint
 from store.events import append_events
-from store.objects import LocalObjects
+from store.objects import LocalObjects, ObjectInfo
 from store.steps import append_steps
 from store.tuned_models import artifact_prefix, create_tuned_model, new_model_id
 from tests.contract.conftest import LAYERS, Service, step_record
@@ -32,6 +33,17 @@ class Run:
         with self.service.database.session() as session:
             batch = [step_record(step) for step in range(first, last + 1)]
             assert append_steps(session, self.job_id, self.attempt, batch)
+        self.ping()
+
+    def checkpoint(self, step: int) -> None:
+        """Store a checkpoint of an adapter and the rest."""
+        prefix = checkpoint_prefix(self.job_id, self.attempt, step)
+        stored = [ObjectInfo(prefix + path, 3, "0" * 64) for path in ("adapter/weights", "state.safetensors")]
+        metrics = {"loss": 1 / step}
+        with self.service.database.session() as session:
+            assert record_checkpoint(
+                session, self.job_id, self.attempt, step=step, metrics=metrics, stored=stored
+            )
         self.ping()
 
     def say(self, text: str, *, ping: bool = True) -> None:

@@ -13,11 +13,13 @@ from sqlalchemy.orm import Session
 
 from ist_core.records import Checkpointed, Message, Started, StepRecord
 from store import bus, runs
+from store.checkpoints import list_checkpoints
 from store.database import Database
 from store.stream import read_stream
 from store.tables import Event
 from tests.factories import claim, claimed, read_job, step, tenant
 from worker import reporter as reporter_module
+from worker.checkpoints import Uploaded, Uploads
 from worker.reporter import JobLost, Reporter
 
 STARTED = Started(
@@ -43,6 +45,21 @@ class Flaky(Database):
             yield session
 
 
+class FakeUploads(Uploads):
+    """Stores nothing: answers what it is told to, by step."""
+
+    def __init__(self) -> None:
+        self.answers: dict[int, Uploaded | Message | None] = {}
+
+    def store(self, item: Checkpointed) -> Uploaded | Message | None:
+        return self.answers.get(item.step, Uploaded(item.step, item.metrics, ()))
+
+
+@pytest.fixture
+def uploads() -> FakeUploads:
+    return FakeUploads()
+
+
 def numbers(database: Database, job_id: str) -> list[int | str]:
     """Steps by number and events by text, in the stream's order, after the job's own events."""
     with database.session() as session:
@@ -50,9 +67,11 @@ def numbers(database: Database, job_id: str) -> list[int | str]:
     return [item.row.message if isinstance(item.row, Event) else item.row.step for item in items]
 
 
-def test_everything_arrives_once_and_in_order(database: Database, redis_client: redis.Redis) -> None:
+def test_everything_arrives_once_and_in_order(
+    database: Database, redis_client: redis.Redis, uploads: FakeUploads
+) -> None:
     held = claimed(database)
-    reporter = Reporter(database, redis_client, held.job_id, held.attempt)
+    reporter = Reporter(database, redis_client, uploads, held.job_id, held.attempt)
     reporter.emit(STARTED)
     for number in range(1, 201):
         reporter.emit(step(number))
@@ -67,26 +86,36 @@ def test_everything_arrives_once_and_in_order(database: Database, redis_client: 
     assert (job.total_steps, job.step) == (200, 200)
 
 
-def test_a_checkpoint_is_an_event_in_its_place(database: Database, redis_client: redis.Redis) -> None:
+def test_a_checkpoint_is_a_row_and_an_event_in_its_place(
+    database: Database, redis_client: redis.Redis, uploads: FakeUploads
+) -> None:
     held = claimed(database)
-    reporter = Reporter(database, redis_client, held.job_id, held.attempt)
-    for item in (step(1), Checkpointed(1, "checkpoints/step-000001", {"loss": 1.0}), Message("on"), step(2)):
+    reporter = Reporter(database, redis_client, uploads, held.job_id, held.attempt)
+    uploads.answers = {2: Message("no room", "warn"), 3: None}
+    for item in (step(1), checkpointed(1), step(2), checkpointed(2), step(3), checkpointed(3), Message("on")):
         reporter.emit(item)
     reporter.close()
-    assert numbers(database, held.job_id) == [1, "Checkpoint at step 1", "on", 2]
+    assert numbers(database, held.job_id) == [1, "Checkpoint at step 1", 2, "no room", 3, "on"]
     with database.session() as session:
-        events = [
-            item.row for item in read_stream(tenant(session), held.job_id, 3) if isinstance(item.row, Event)
-        ]
-    assert (events[0].level, events[0].data) == ("info", {"step": 1})
+        (made,) = list_checkpoints(tenant(session), held.job_id).rows
+        told = [item.row for item in read_stream(tenant(session), held.job_id, 3)]
+    assert (made.step, made.attempt, made.metrics, made.resumable) == (1, held.attempt, {"loss": 1.0}, True)
+    assert isinstance(told[1], Event)
+    assert told[1].data == {"step": 1, "checkpoint": made.id}
 
 
-def test_few_records_do_not_wait_for_a_full_batch(database: Database, redis_client: redis.Redis) -> None:
+def checkpointed(number: int) -> Checkpointed:
+    return Checkpointed(number, f"checkpoints/step-{number:06d}", {"loss": 1.0})
+
+
+def test_few_records_do_not_wait_for_a_full_batch(
+    database: Database, redis_client: redis.Redis, uploads: FakeUploads
+) -> None:
     held = claimed(database)
     with redis_client.pubsub() as listener:  # type: ignore[no-untyped-call]  # redis-py leaves it so
         listener.subscribe(bus.job_channel(held.job_id))
         assert listener.get_message(timeout=5)["type"] == "subscribe"
-        reporter = Reporter(database, redis_client, held.job_id, held.attempt)
+        reporter = Reporter(database, redis_client, uploads, held.job_id, held.attempt)
         reporter.emit(step(1))
         ping = listener.get_message(timeout=10)
         assert int(ping["data"]) == read_job(database, held.job_id).last_seq
@@ -94,9 +123,11 @@ def test_few_records_do_not_wait_for_a_full_batch(database: Database, redis_clie
     reporter.close()
 
 
-def test_a_lost_job_stops_the_run_and_stores_nothing(database: Database, redis_client: redis.Redis) -> None:
+def test_a_lost_job_stops_the_run_and_stores_nothing(
+    database: Database, redis_client: redis.Redis, uploads: FakeUploads
+) -> None:
     held = claimed(database)
-    reporter = Reporter(database, redis_client, held.job_id, held.attempt)
+    reporter = Reporter(database, redis_client, uploads, held.job_id, held.attempt)
     with database.session() as session:
         runs.release(session, held.job_id, held.attempt, message="taken")
     claim(database, held.job_id)
@@ -112,12 +143,12 @@ def test_a_lost_job_stops_the_run_and_stores_nothing(database: Database, redis_c
 
 
 def test_records_wait_for_a_database_that_is_away(
-    database: Database, redis_client: redis.Redis, monkeypatch: pytest.MonkeyPatch
+    database: Database, redis_client: redis.Redis, uploads: FakeUploads, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(reporter_module, "BACKOFF_SECONDS", (0.01,))
     held = claimed(database)
     flaky = Flaky(database)
-    reporter = Reporter(flaky, redis_client, held.job_id, held.attempt)
+    reporter = Reporter(flaky, redis_client, uploads, held.job_id, held.attempt)
     for number in range(1, 101):
         reporter.emit(step(number))
     assert flaky.refused.wait(timeout=10)
@@ -128,13 +159,13 @@ def test_records_wait_for_a_database_that_is_away(
 
 
 def test_a_full_buffer_makes_the_engine_wait(
-    database: Database, redis_client: redis.Redis, monkeypatch: pytest.MonkeyPatch
+    database: Database, redis_client: redis.Redis, uploads: FakeUploads, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(reporter_module, "BACKOFF_SECONDS", (0.01,))
     monkeypatch.setattr(reporter_module, "CAPACITY", 5)
     held = claimed(database)
     flaky = Flaky(database)
-    reporter = Reporter(flaky, redis_client, held.job_id, held.attempt)
+    reporter = Reporter(flaky, redis_client, uploads, held.job_id, held.attempt)
     emitted: list[int] = []
 
     def engine() -> None:
@@ -154,10 +185,10 @@ def test_a_full_buffer_makes_the_engine_wait(
 
 
 def test_a_record_that_cannot_be_stored_is_an_error_not_a_silence(
-    database: Database, redis_client: redis.Redis
+    database: Database, redis_client: redis.Redis, uploads: FakeUploads
 ) -> None:
     held = claimed(database)
-    reporter = Reporter(database, redis_client, held.job_id, held.attempt)
+    reporter = Reporter(database, redis_client, uploads, held.job_id, held.attempt)
     reporter.emit(StepRecord(step=1, time=0.0, metrics={"loss": 1.0}, importance=(), active=()))
     with pytest.raises(KeyError, match="trained_tokens"):
         reporter.close()

@@ -13,6 +13,7 @@ from celery import Celery
 from standalone.ports import free_port
 from store import bus, runs
 from store.database import Database
+from store.objects import LocalObjects
 from store.settings import Settings
 from store.tables import State
 from tests.factories import claimed, make_job, read_job
@@ -25,6 +26,11 @@ def app(settings: Settings) -> Celery:
     return create_app(settings)
 
 
+@pytest.fixture
+def objects(settings: Settings) -> LocalObjects:
+    return LocalObjects(settings.objects_dir)
+
+
 def queued_ids(client: redis.Redis, queue: str) -> list[str]:
     """The job ids in the queue's messages, in the order they were sent."""
     messages = client.lrange(queue, 0, -1)
@@ -34,11 +40,11 @@ def queued_ids(client: redis.Redis, queue: str) -> list[str]:
 
 
 def test_a_job_without_a_wake_up_is_sent_once(
-    database: Database, redis_client: redis.Redis, settings: Settings, app: Celery
+    database: Database, redis_client: redis.Redis, settings: Settings, app: Celery, objects: LocalObjects
 ) -> None:
     with database.session() as session:
         job_id = make_job(session).id
-    scheduler = Scheduler(settings, database, redis_client, app)
+    scheduler = Scheduler(settings, database, redis_client, app, objects)
     scheduler.tick()
     scheduler.tick()
     assert queued_ids(redis_client, settings.queue) == [job_id]
@@ -46,11 +52,11 @@ def test_a_job_without_a_wake_up_is_sent_once(
 
 
 def test_a_wake_up_that_redis_lost_is_sent_again(
-    database: Database, redis_client: redis.Redis, settings: Settings, app: Celery
+    database: Database, redis_client: redis.Redis, settings: Settings, app: Celery, objects: LocalObjects
 ) -> None:
     with database.session() as session:
         job_id = make_job(session).id
-    scheduler = Scheduler(settings, database, redis_client, app, resend_seconds=0)
+    scheduler = Scheduler(settings, database, redis_client, app, objects, resend_seconds=0)
     scheduler.tick()
     scheduler.tick()
     assert queued_ids(redis_client, settings.queue) == [job_id]  # it is still there: no second one
@@ -60,11 +66,11 @@ def test_a_wake_up_that_redis_lost_is_sent_again(
 
 
 def test_a_young_wake_up_is_left_to_the_worker_that_took_it(
-    database: Database, redis_client: redis.Redis, settings: Settings, app: Celery
+    database: Database, redis_client: redis.Redis, settings: Settings, app: Celery, objects: LocalObjects
 ) -> None:
     with database.session() as session:
         make_job(session)
-    scheduler = Scheduler(settings, database, redis_client, app, resend_seconds=60)
+    scheduler = Scheduler(settings, database, redis_client, app, objects, resend_seconds=60)
     scheduler.tick()
     redis_client.flushall()
     scheduler.tick()
@@ -72,10 +78,10 @@ def test_a_young_wake_up_is_left_to_the_worker_that_took_it(
 
 
 def test_an_expired_job_is_requeued_and_sent_and_at_last_failed(
-    database: Database, redis_client: redis.Redis, settings: Settings, app: Celery
+    database: Database, redis_client: redis.Redis, settings: Settings, app: Celery, objects: LocalObjects
 ) -> None:
     job_id = claimed(database, lease_seconds=0).job_id
-    scheduler = Scheduler(settings, database, redis_client, app)
+    scheduler = Scheduler(settings, database, redis_client, app, objects)
     scheduler.tick()
     assert read_job(database, job_id).state is State.QUEUED
     assert queued_ids(redis_client, settings.queue) == [job_id]
@@ -89,13 +95,15 @@ def test_an_expired_job_is_requeued_and_sent_and_at_last_failed(
     assert job.error["code"] == "worker_lost"
 
 
-def test_lost_workers_are_found_while_redis_is_away(database: Database, settings: Settings) -> None:
+def test_lost_workers_are_found_while_redis_is_away(
+    database: Database, settings: Settings, objects: LocalObjects
+) -> None:
     job_id = claimed(database, lease_seconds=0).job_id
     away = settings.model_copy(
         update={"redis_url": f"redis://127.0.0.1:{free_port()}/0", "scheduler_seconds": 0.01}
     )
     stop = threading.Event()
-    scheduler = Scheduler(away, database, bus.connect(away.redis_url), create_app(away))
+    scheduler = Scheduler(away, database, bus.connect(away.redis_url), create_app(away), objects)
     thread = threading.Thread(target=scheduler.run, args=(stop,))
     thread.start()
     try:
