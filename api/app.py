@@ -26,6 +26,7 @@ from api.routes import (
     series,
     session,
     stream,
+    tokens,
     uploads,
     webhooks,
 )
@@ -88,7 +89,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 def _v1() -> APIRouter:
     """The routes that need a key; the stream checks it by itself, after it has accepted the socket."""
     guarded = APIRouter(prefix="/v1", dependencies=[Depends(require_key)])
-    for resource in (files, uploads, jobs, checkpoints, series, models, quota):
+    for resource in (files, tokens, uploads, jobs, checkpoints, series, models, quota):
         guarded.include_router(resource.router)
     guarded.include_router(webhooks.router, prefix="/webhooks")
     guarded.include_router(webhooks.router, prefix="/webhook_endpoints", include_in_schema=False)

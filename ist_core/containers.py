@@ -63,6 +63,20 @@ def scan(
     return "jsonl", jsonl.scan(stream, examples(formats))
 
 
+def good_rows(stream: BinaryIO, formats: Sequence[RowFormat[Row]]) -> Iterator[Row]:
+    """Yield the rows of a file that was checked before; never holds the file.
+
+    Raises:
+        DatasetError: at the first row that cannot be used after all.
+    """
+    reader = RowReader(formats)
+    for item in scan(stream, formats)[1]:
+        row = reader.read(item)
+        if isinstance(row, list):
+            raise DatasetError(row, param=None)
+        yield row
+
+
 def load(path: Path, formats: Sequence[RowFormat[Row]], *, param: str | None) -> list[Row]:
     """Return every row of the file at `path`.
 

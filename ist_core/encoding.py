@@ -8,17 +8,10 @@ from dataclasses import dataclass
 import jinja2
 from transformers import PreTrainedTokenizerBase
 
+from ist_core.chat_template import FALLBACK_TEMPLATE
 from ist_core.dataset import ChatRow
 from ist_core.errors import DatasetError, ModelError, Problem
 from ist_core.jsonl import MAX_PROBLEMS
-
-FALLBACK_TEMPLATE = (
-    "{% for message in messages %}"
-    "{{ '<|im_start|>' + message['role'] + '\n' + message['content'] + eos_token + '\n' }}"
-    "{% endfor %}"
-    "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
-)
-"""ChatML for models without a template; a turn ends with the tokenizer's own end token, so they can stop."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 EngineError
 ├── DatasetError      invalid_dataset      lines of a data file that cannot be used
 ├── ModelError        model_not_found      a base model that cannot be found or read
+│   └── TokenizerUnavailable  tokenizer_unavailable  a model whose tokenizer is not at hand without loading it
 ├── AdapterError      invalid_adapter      adapters that do not fit the model
 ├── IstError          invalid_ist          sparse tuning that does not fit the model
 ├── TrainingDiverged  training_diverged    the loss or a gradient stopped being a finite number
@@ -66,6 +67,12 @@ class ModelError(EngineError):
 
     def __init__(self, message: str, *, param: str | None = "model") -> None:
         super().__init__(message, param=param)
+
+
+class TokenizerUnavailable(ModelError):
+    """A model whose tokenizer is not at hand without loading it."""
+
+    code = "tokenizer_unavailable"
 
 
 class AdapterError(EngineError):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 import tempfile
 from pathlib import Path
@@ -12,10 +11,8 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from transformers.utils.quantization_config import GgufConfig
 
 from ist_core.errors import ModelError
+from ist_core.gguf_cache import converted_folder
 from ist_core.models.quiet import no_progress_bars
-
-_FORMAT = 1
-"""Part of the cache key: raise it when the conversion's result changes."""
 
 
 def convert_gguf(path: Path, cache_dir: Path) -> Path:
@@ -28,11 +25,9 @@ def convert_gguf(path: Path, cache_dir: Path) -> Path:
         ModelError: if the file is missing or no GGUF file that transformers can read.
     """
     try:
-        status = path.stat()
+        target = converted_folder(path, cache_dir)
     except OSError as error:
         raise ModelError(f"the GGUF file {path.name} cannot be read: {error.strerror}") from error
-    identity = f"{_FORMAT}\0{path.name}\0{status.st_size}\0{status.st_mtime_ns}"
-    target = cache_dir / f"{path.stem}-{hashlib.sha256(identity.encode()).hexdigest()[:16]}"
     if target.is_dir():
         return target
     cache_dir.mkdir(parents=True, exist_ok=True)

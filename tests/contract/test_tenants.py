@@ -153,6 +153,13 @@ def check_delete(victim: Victim, stranger: Member) -> None:
         assert own.delete(f"/v1/files/{file_id}").status_code == 200
 
 
+def check_tokens(victim: Victim, stranger: Member) -> None:
+    path = f"/v1/files/{victim.ids['file_id']}/tokens?model=tiny"
+    with victim.member.service.http() as own, stranger.service.http() as http:
+        check_error(http.get(path), 404, code="file_not_found", param="file_id")
+        check_error(own.get(path), 400, code="tokenizer_unavailable", param="model")
+
+
 def check_uploads(victim: Victim, stranger: Member) -> None:
     body = {"bytes": 2, "filename": "a.jsonl", "mime_type": "text/jsonl", "purpose": "fine-tune"}
     part: dict[str, Any] = {"files": {"data": ("a", b"{}")}}
@@ -175,6 +182,7 @@ CASES: dict[str, Callable[[Victim, Member], None]] = {
     "GET /v1/files": check_files,
     "POST /v1/files": check_upload,
     "DELETE /v1/files/{file_id}": check_delete,
+    "GET /v1/files/{file_id}/tokens": check_tokens,
     "POST /v1/uploads": check_uploads,
     "POST /v1/uploads/{upload_id}/parts": check_uploads,
     "POST /v1/uploads/{upload_id}/complete": check_uploads,
