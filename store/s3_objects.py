@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import BinaryIO
 
@@ -106,10 +107,14 @@ class _HashingReader:
         return b"".join(parts)
 
     def chunks(self, first: bytes) -> Iterator[bytes]:
-        """What was read already, then the rest."""
+        """What was read already, then the rest.
+
+        obstore asks for them within its event loop, where it cannot read another object: so a thread reads.
+        """
         yield first
-        while chunk := self._read(CHUNK_BYTES):
-            yield chunk
+        with ThreadPoolExecutor(1) as reader:
+            while chunk := reader.submit(self._read, CHUNK_BYTES).result():
+                yield chunk
 
     def _read(self, size: int) -> bytes:
         chunk = self._source.read(size)

@@ -18,6 +18,7 @@ from store.objects import ObjectStore
 from store.settings import Settings, get_settings
 from worker.app import create_app, send
 from worker.courier import Courier
+from worker.janitor import Janitor
 from worker.trimmer import Trimmer
 
 RESEND_SECONDS = 15.0
@@ -43,6 +44,7 @@ class Scheduler:
         self._redis = client
         self._app = app
         self._trimmer = Trimmer(database, objects)
+        self._janitor = Janitor(database, objects)
         self._resend_seconds = resend_seconds
 
     def run(self, stop: threading.Event) -> None:
@@ -60,6 +62,7 @@ class Scheduler:
         """Do all that is due once."""
         self._take_back_lost()
         self._trimmer.tick()
+        self._janitor.tick()
         self._send_missing()
 
     def _take_back_lost(self) -> None:

@@ -108,6 +108,13 @@ def test_a_broken_source_leaves_the_old_object_and_nothing_else(
     assert "<UploadId>" not in server.uploads()
 
 
+def test_an_object_is_copied_to_another(objects: ObjectStore) -> None:
+    data = b"x" * 12_345_678
+    objects.put("a", io.BytesIO(data))
+    with objects.open("a") as source:
+        assert objects.put("b", source).sha256 == hashlib.sha256(data).hexdigest()
+
+
 def test_keys_are_listed_by_prefix(objects: ObjectStore) -> None:
     for key in ("models/j/1/b", "models/j/1/a", "models/j/2/a", "models/j/10", "files/x"):
         objects.put(key, io.BytesIO(b""))
