@@ -23,6 +23,7 @@ from api.routes import (
     models,
     organization,
     quota,
+    reproduction,
     series,
     session,
     stream,
@@ -91,6 +92,7 @@ def _v1() -> APIRouter:
     guarded = APIRouter(prefix="/v1", dependencies=[Depends(require_key)])
     for resource in (files, tokens, uploads, jobs, checkpoints, series, models, quota):
         guarded.include_router(resource.router)
+    guarded.include_router(reproduction.router)
     guarded.include_router(webhooks.router, prefix="/webhooks")
     guarded.include_router(webhooks.router, prefix="/webhook_endpoints", include_in_schema=False)
     v1 = APIRouter()

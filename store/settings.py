@@ -53,6 +53,8 @@ class Settings(BaseSettings):
     log_format: Literal["text", "json"] = "text"
     """json: one object a line, for machines."""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    revision: str | None = None
+    """The git commit of this code, where it runs without its repository."""
     webhook_private: bool = False
     """Whether webhooks may lead to addresses that are not public, and be plain http."""
     shutdown_seconds: int = Field(default=10, ge=1)

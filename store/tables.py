@@ -195,6 +195,8 @@ class Job(Base):
     """The request as it came (for `method`, `integrations` and what differed from the defaults)."""
     request_id: Mapped[str | None]
     """The `x-request-id` of the answer that made the job, which the lines of its logs have."""
+    provenance: Mapped[dict[str, Any] | None]
+    """What its latest run was made with (`store.bundle.Provenance`)."""
     model: Mapped[str]
     training_file: Mapped[str] = mapped_column(ForeignKey("files.id"))
     validation_file: Mapped[str | None] = mapped_column(ForeignKey("files.id"))

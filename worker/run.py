@@ -30,6 +30,7 @@ from store.objects import ObjectStore
 from store.settings import Settings, get_settings
 from store.tables import Job
 from worker.checkpoints import Resumption, Uploads
+from worker.provenance import note_provenance
 from worker.publish import Publication
 from worker.reporter import JobLost, Reporter
 from worker.retry import until_back
@@ -98,6 +99,7 @@ class Trainer:
             job = jobs.get_job(session, job_id)
         if job is None or job.attempt != attempt:
             raise JobLost(job_id)
+        note_provenance(self._database, self._settings, job)
         output = scratch.folder / "output"
         spec = self._localise(JobSpec.model_validate(job.spec), scratch.folder)
         resumption = Resumption(self._database, self._objects, job_id, attempt, scratch.folder / "resume")
