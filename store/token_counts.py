@@ -39,7 +39,7 @@ def forget(session: Session, objects: ObjectStore, file: File) -> None:
 
 
 def _prefix(file: File) -> str:
-    return f"tokens/{file.project_id}/{file.sha256}/"
+    return f"tokens/{file.project_id}/{file.sha256}."
 
 
 def _key(file: File, tokenizer: str) -> str:

@@ -44,7 +44,7 @@ def new_part_id() -> str:
 
 def part_key(upload_id: str, part_id: str) -> str:
     """Where a part's bytes are in object storage."""
-    return f"uploads/{upload_id}/{part_id}"
+    return f"uploads/{upload_id}.{part_id}"  # no folder of its own, which would be left empty
 
 
 def create_upload(

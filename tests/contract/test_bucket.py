@@ -82,7 +82,7 @@ def test_the_janitor_tidies_the_bucket(bucket_service: Service) -> None:
     client = bucket_service.client
     upload = client.uploads.create(bytes=9, filename="a.jsonl", mime_type="text/jsonl", purpose="fine-tune")
     part = client.uploads.parts.create(upload.id, data=b"123456789")
-    assert _keys(bucket_service) == [f"uploads/{upload.id}/{part.id}"]
+    assert _keys(bucket_service) == [f"uploads/{upload.id}.{part.id}"]
     with bucket_service.database.session() as session:
         session.connection().exec_driver_sql("UPDATE uploads SET expires_at = now()")
     Janitor(bucket_service.database, open_objects(bucket_service.settings)).tick()

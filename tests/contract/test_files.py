@@ -168,20 +168,26 @@ def test_a_file_expires_unless_a_live_job_uses_it(service: Service) -> None:
     assert stored & set(ids) == {ids[0], ids[2]}
 
 
-@pytest.mark.parametrize("place", ["put", "form"])
+@pytest.mark.parametrize("place", ["put", "part", "form"])
 def test_a_full_disk_is_told_and_leaves_nothing(
     service: Service, monkeypatch: pytest.MonkeyPatch, place: str
 ) -> None:
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    if place == "put":
-        monkeypatch.setattr("store.objects.os.fsync", full)
-    else:
+    upload = service.client.uploads.create(
+        bytes=len(DATA), filename="a.jsonl", mime_type="text/jsonl", purpose="fine-tune"
+    )
+    if place == "form":
         monkeypatch.setattr("starlette.formparsers.MultiPartParser.on_part_data", full)
+    else:
+        monkeypatch.setattr("store.objects.os.fsync", full)
     before = service.contents()
     with service.http() as http:
-        answer = http.post("/v1/files", data={"purpose": "fine-tune"}, files={"file": ("a.jsonl", DATA)})
+        if place == "part":
+            answer = http.post(f"/v1/uploads/{upload.id}/parts", files={"data": ("a", DATA)})
+        else:
+            answer = http.post("/v1/files", data={"purpose": "fine-tune"}, files={"file": ("a.jsonl", DATA)})
     message = check_error(answer, 507, code="storage_full", param=None)
     assert "nothing of this was kept" in message
     assert answer.headers["x-should-retry"] == "false"

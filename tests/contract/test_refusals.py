@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from api import receiving
+from store.log import TextLines
 from tests.contract.conftest import DATA, PREFERENCE_DATA, Service
 from tests.contract.errors import JOBS, check_error
 
@@ -168,6 +169,7 @@ def test_our_own_failure_tells_no_secret_and_leaves_nothing(
         raise RuntimeError("a secret")
 
     monkeypatch.setattr(receiving, "receive_file", fail)
+    caplog.handler.setFormatter(TextLines("api"))
     before = service.contents()
     with service.http() as http:
         answer = http.post("/v1/files", data={"purpose": "fine-tune"}, files={"file": ("a.jsonl", DATA)})
