@@ -9,10 +9,11 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import httpx
@@ -22,8 +23,10 @@ from websockets.exceptions import ConnectionClosed
 from standalone.ports import free_port
 from tests.contract.conftest import DATA, KEY, Service
 from tests.contract.tenants import stream
+from tests.receiver import receiving
 
 GRACE_SECONDS = 30
+NOTHING: Mapping[str, str] = MappingProxyType({})
 BOUNDARY = "boundary"
 UPLOAD = (
     (
@@ -71,7 +74,9 @@ class Process:
 
 
 @contextmanager
-def running(service: Service, folder: Path, *, grace_seconds: int) -> Iterator[Process]:
+def running(
+    service: Service, folder: Path, *, grace_seconds: int = GRACE_SECONDS, extra: Mapping[str, str] = NOTHING
+) -> Iterator[Process]:
     """Serve the module's database from a process of its own."""
     settings, port, log = service.settings, free_port(), folder / "api.log"
     env = {
@@ -82,6 +87,7 @@ def running(service: Service, folder: Path, *, grace_seconds: int) -> Iterator[P
         "ISTHMUS_API_KEY": KEY,
         "ISTHMUS_LOG_FORMAT": "json",
         "ISTHMUS_SHUTDOWN_SECONDS": str(grace_seconds),
+        **extra,
     }
     with log.open("wb") as output:
         child = subprocess.Popen(
@@ -142,6 +148,20 @@ def test_at_sigterm_requests_end_and_streams_are_told_to_come_back(service: Serv
         process.child.wait(timeout=GRACE_SECONDS)
         assert time.monotonic() - began < GRACE_SECONDS, "it waited for nothing"
         assert not [line for line in process.lines() if line["level"] in ("error", "critical")]
+
+
+def test_traces_go_where_the_environment_says_and_nowhere_else(service: Service, tmp_path: Path) -> None:
+    with receiving() as collector:
+        place = collector.url.removesuffix("/hook")
+        for switch in ("false", "true"):
+            env = {"FASTAPI_OTEL_AUTO_CONFIGURE": switch, "OTEL_EXPORTER_OTLP_ENDPOINT": place}
+            assert collector.received == []
+            with running(service, tmp_path, extra=env) as process:
+                httpx.get(f"{process.service.url}/v1/files/file-a")
+                process.end()
+                process.child.wait(timeout=GRACE_SECONDS)
+    traces = b"".join(request.body for request in collector.received if request.path == "/v1/traces")
+    assert b"/v1/files/{file_id}" in traces
 
 
 def test_a_request_that_does_not_end_is_cut_off(service: Service, tmp_path: Path) -> None:
