@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from datetime import timedelta
 
-from sqlalchemy import func, or_, select, tuple_, update
+from sqlalchemy import delete, func, or_, select, tuple_, update
 from sqlalchemy.orm import Session
 
 from store.ids import new_id
@@ -114,6 +114,18 @@ def record_outcome(
         )
         .execution_options(synchronize_session=False)
     )
+
+
+def forget_deliveries(session: Session, *, older_than_days: int) -> int:
+    """Remove what was delivered, or given up, and written so long ago; returns how many that were."""
+    statement = delete(WebhookDelivery).where(
+        WebhookDelivery.next_attempt_at.is_(None),
+        WebhookDelivery.created_at < func.now() - timedelta(days=older_than_days),
+    )
+    removed = session.scalars(
+        statement.returning(WebhookDelivery.id).execution_options(synchronize_session=False)
+    )
+    return len(removed.all())
 
 
 def list_deliveries(

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 import httpcore2
 
 from store.database import DATABASE_AWAY, Database
-from store.deliveries import Due, claim_due, record_outcome
+from store.deliveries import Due, claim_due, forget_deliveries, record_outcome
 from store.log import log_context
 from store.settings import Settings
 from store.webhooks import SECRET_PREFIX
@@ -33,6 +33,9 @@ ANSWER_SECONDS = 15.0
 LEASE_SECONDS = 60.0
 """After so long another scheduler tries what this one took and did not finish."""
 MAX_ATTEMPTS = 12
+KEPT_DAYS = 30
+"""So long the log tells of a delivery that is over."""
+CLEANING_SECONDS = 3600.0
 FIRST_PAUSE_SECONDS = 5.0
 LONGEST_PAUSE_SECONDS = 6 * 3600.0
 
@@ -74,6 +77,7 @@ class Courier:
         self._settings = settings
         self._database = database
         self._pause = pause
+        self._next_cleaning = 0.0
         self._tls = ssl.create_default_context()
 
     @contextmanager
@@ -99,11 +103,19 @@ class Courier:
     def _run(self, stop: threading.Event) -> None:
         while not stop.is_set():
             try:
+                self._forget_old()
                 if self.tick() == BATCH:
                     continue
             except DATABASE_AWAY as error:
                 logger.warning("the database is away: %s", error)
             stop.wait(self._settings.scheduler_seconds)
+
+    def _forget_old(self) -> None:
+        if time.monotonic() < self._next_cleaning:
+            return
+        self._next_cleaning = time.monotonic() + CLEANING_SECONDS
+        with self._database.session() as session:
+            forget_deliveries(session, older_than_days=KEPT_DAYS)
 
     async def _send_all(self, batch: list[Due]) -> None:
         network = GuardedNetwork(private=self._settings.webhook_private)
@@ -114,13 +126,16 @@ class Courier:
             await asyncio.gather(*(self._send(pool, due) for due in batch))
 
     async def _send(self, pool: httpcore2.AsyncConnectionPool, due: Due) -> None:
-        outcome = await attempt(pool, due)
-        retry = None
-        if not outcome.delivered and due.attempt < MAX_ATTEMPTS:
-            retry = self._pause(due.attempt)
         with log_context(job_id=due.job_id):
+            try:
+                outcome = await attempt(pool, due)
+            except Exception:
+                # A fault of ours with one delivery must hold up no other one, nor this one for ever.
+                logger.exception("webhook delivery %s could not be tried", due.id)
+                outcome = Outcome(None, "the service failed to send it; its log has the cause")
             how = "taken" if outcome.delivered else outcome.error
             logger.info("webhook delivery %s, attempt %d: %s", due.id, due.attempt, how)
+        last = outcome.delivered or due.attempt >= MAX_ATTEMPTS
         with self._database.session() as session:
             record_outcome(
                 session,
@@ -128,7 +143,7 @@ class Courier:
                 delivered=outcome.delivered,
                 status_code=outcome.status_code,
                 error=outcome.error,
-                retry_seconds=retry,
+                retry_seconds=None if last else self._pause(due.attempt),
             )
 
 

@@ -45,8 +45,8 @@ class GuardedNetwork(httpcore2.AsyncNetworkBackend):
     async def _addresses(self, host: str, port: int) -> list[str]:
         try:
             found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        except OSError as error:
-            raise httpcore2.ConnectError(f"{host} cannot be looked up: {error.strerror}") from error
+        except (OSError, UnicodeError) as error:  # the latter: no name that could be one
+            raise httpcore2.ConnectError(f"{host[:80]} cannot be looked up: {error}") from error
         addresses = list(dict.fromkeys(str(place[0]) for *_, place in found))
         if not self._private and not all(map(is_public, addresses)):
             raise PrivateAddress(f"{host} leads to an address that is not public")

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
+import logging
 import tempfile
 from pathlib import Path
+
+logger = logging.getLogger(__name__)
 
 
 def file_sha256(path: Path) -> str:
@@ -35,8 +37,11 @@ class HashCache:
         return found
 
     def _remember(self, place: Path, known: dict[str, object]) -> None:
-        self._folder.mkdir(parents=True, exist_ok=True)
-        descriptor, name = tempfile.mkstemp(dir=self._folder)
-        with os.fdopen(descriptor, "w") as file:
-            json.dump(known, file)
-        Path(name).replace(place)
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(dir=self._folder) as scratch:
+                written = Path(scratch) / place.name
+                written.write_text(json.dumps(known))
+                written.replace(place)
+        except OSError as error:  # such as a full disk: the hash is known all the same
+            logger.warning("a hash could not be remembered: %s", error)

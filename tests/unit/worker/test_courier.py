@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 import socket
 from collections.abc import Iterator
+from datetime import timedelta
 
 import openai
 import pytest
+from httpcore2 import AsyncConnectionPool
+from sqlalchemy import func, update
 
 from standalone.ports import free_port
 from store import deliveries, runs
@@ -176,6 +179,53 @@ def test_what_a_lost_scheduler_took_is_taken_again_and_its_late_word_is_not_hear
         )
     (delivery,) = log_of(database, webhook_id)
     assert (delivery.attempts, delivery.error, delivery.next_attempt_at) == (2, None, None)
+
+
+@pytest.mark.parametrize("host", ["x" * 70 + ".example", "..", "a..b", "%00", "xn--", "[::1%25lo]"])
+def test_a_name_that_is_none_is_an_outcome(database: Database, post: Courier, host: str) -> None:
+    webhook_id, _ = subscribe(database, f"http://{host}/")
+    end_a_job(database)
+    assert post.tick() == 1
+    (delivery,) = log_of(database, webhook_id)
+    assert delivery.error
+    assert "its log has the cause" not in delivery.error
+
+
+def test_a_fault_of_ours_is_counted_as_an_attempt_and_holds_up_no_other(
+    database: Database, post: Courier, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    good, _ = subscribe(database, receiver.url)
+    bad, _ = subscribe(database, f"{receiver.url}/bad")
+    end_a_job(database)
+    attempt = courier.attempt
+
+    async def failing(pool: AsyncConnectionPool, due: deliveries.Due) -> courier.Outcome:
+        if due.url.endswith("/bad"):
+            raise RuntimeError("of ours")
+        return await attempt(pool, due)
+
+    monkeypatch.setattr(courier, "attempt", failing)
+    assert post.tick() == 2
+    assert log_of(database, good)[0].delivered_at is not None
+    assert "its log has the cause" in (log_of(database, bad)[0].error or "")
+    assert post.tick() == 1
+
+
+def test_the_log_forgets_what_is_long_over_and_nothing_else(
+    database: Database, post: Courier, receiver: Receiver
+) -> None:
+    webhook_id, _ = subscribe(database, receiver.url)
+    end_a_job(database)
+    post.tick()
+    receiver.answers = [500]
+    end_a_job(database)
+    post.tick()
+    with database.session() as session:
+        assert deliveries.forget_deliveries(session, older_than_days=30) == 0
+        session.execute(update(WebhookDelivery).values(created_at=func.now() - timedelta(days=31)))
+        assert deliveries.forget_deliveries(session, older_than_days=30) == 1
+    (left,) = log_of(database, webhook_id)
+    assert left.status_code == 500
 
 
 def test_deleting_an_endpoint_ends_what_is_on_its_way(

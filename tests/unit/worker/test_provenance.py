@@ -25,6 +25,13 @@ def test_a_hash_is_computed_again_when_the_file_has_changed(tmp_path: Path) -> N
     assert HashCache(tmp_path / "cache").sha256(path) == hashlib.sha256(b"two").hexdigest()
 
 
+def test_a_hash_that_cannot_be_remembered_is_told_all_the_same(tmp_path: Path) -> None:
+    path, blocked = tmp_path / "model.gguf", tmp_path / "blocked"
+    path.write_bytes(b"one")
+    blocked.write_text("a file where the folder should be")
+    assert HashCache(blocked).sha256(path) == hashlib.sha256(b"one").hexdigest()
+
+
 def test_a_folder_is_noted_file_by_file_and_without_its_place(tmp_path: Path) -> None:
     folder = tmp_path / "models" / "tiny"
     (folder / "parts").mkdir(parents=True)
