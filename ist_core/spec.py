@@ -13,6 +13,16 @@ TargetModules = Annotated[tuple[str, ...], Field(min_length=1, strict=False)] | 
 """Names of the linear modules to adapt in each layer; None means every linear module of a layer."""
 
 
+def whole_numbers(value: Any) -> Any:
+    """Return an object with integers in place of floats such as 3.0, which JSON does not tell apart."""
+    if not isinstance(value, dict):
+        return value
+    return {
+        key: int(item) if isinstance(item, float) and item.is_integer() else item
+        for key, item in value.items()
+    }
+
+
 class Strict(BaseModel):
     """A frozen model that refuses unknown keys and values of another type.
 
@@ -20,6 +30,11 @@ class Strict(BaseModel):
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, strict=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _whole_numbers(cls, value: Any) -> Any:
+        return whole_numbers(value)
 
 
 class LoraSpec(Strict):

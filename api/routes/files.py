@@ -39,6 +39,7 @@ UPLOAD_SCHEMA: dict[str, Any] = {
                     "type": "object",
                     "required": ["purpose", "file"],
                     "additionalProperties": False,
+                    "dependentRequired": {ANCHOR: [SECONDS], SECONDS: [ANCHOR]},
                     "properties": {
                         "purpose": {"type": "string", "enum": [FINE_TUNE]},
                         "file": {

@@ -30,6 +30,7 @@ router = APIRouter(prefix="/metrics", tags=["metrics"])
 @router.get(
     "",
     response_class=Response,
+    openapi_extra={"security": [{}]},  # beside the two schemes: none is needed on loopback
     responses={
         **{status: ERRORS[status] for status in (401, 403, 429)},
         200: {"content": {"text/plain": {"schema": {"type": "string"}}}, "description": "Prometheus's text"},

@@ -70,7 +70,7 @@ class UploadRequest(RequestModel):
     """What the parts will add up to."""
     filename: Annotated[str, StringConstraints(min_length=1, max_length=4 * MAX_NAME)]
     mime_type: Annotated[str, StringConstraints(max_length=255)]
-    purpose: Annotated[str, StringConstraints(max_length=64)]
+    purpose: Annotated[str, StringConstraints(min_length=1, max_length=64)]
     expires_after: ExpiresAfter | None = None
     """Of the file that it becomes."""
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Generic, Literal, TypeVar
+from typing import Annotated, Any, Generic, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from ist_core.spec import whole_numbers
 
 Item = TypeVar("Item", bound=BaseModel)
 Named = TypeVar("Named", bound="Identified")
@@ -21,6 +23,11 @@ class RequestModel(BaseModel):
     """A body that refuses unknown keys, values of another type, and numbers that are no numbers."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, strict=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _whole_numbers(cls, value: Any) -> Any:
+        return whole_numbers(value)
 
 
 class ErrorDetail(WireModel):

@@ -42,7 +42,7 @@ class QuotaRequest(RequestModel):
     """New limits of a project: null lifts one, and one that is left out stays as it is."""
 
     max_jobs: Limit | None = Field(default=None, description="Jobs queued and running at once.")
-    max_bytes: Annotated[int, Field(ge=0, le=2**63 - 1)] | None = Field(
+    max_bytes: Annotated[int, Field(ge=0, le=10**18)] | None = Field(
         default=None, description="Bytes of files and of models' artifacts."
     )
     max_minutes: Limit | None = Field(

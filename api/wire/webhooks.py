@@ -14,6 +14,8 @@ from store.tables import Webhook, WebhookDelivery
 from store.webhooks import EVENT_TYPES, SECRET_PREFIX, EventType
 
 MIN_SECRET_BYTES = 24
+SECRET_PATTERN = f"^{SECRET_PREFIX}([A-Za-z0-9+/]{{4}}){{8,}}$"
+"""For the specification: what every secret of whole base64 quads looks like; padded ones are taken, too."""
 Name = Annotated[str, StringConstraints(min_length=1, max_length=256, pattern=r"^[^\x00-\x1f]*$")]
 Url = Annotated[str, StringConstraints(min_length=1, max_length=MAX_URL)]
 
@@ -31,7 +33,7 @@ class JobWebhook(RequestModel):
     """An endpoint for the end of one job. You bring the secret: a job has no place to show one."""
 
     url: Url
-    secret: SecretStr
+    secret: Annotated[SecretStr, Field(json_schema_extra={"pattern": SECRET_PATTERN})]
     """`whsec_` and at least 24 bytes in base64; never shown again."""
 
     @field_validator("secret")
