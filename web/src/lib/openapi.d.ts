@@ -182,6 +182,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/files/{file_id}/tokens": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Tokens
+         * @description Count a file's tokens with a base model's tokenizer and chat template; the counts are kept.
+         */
+        get: operations["tokens_v1_files__file_id__tokens_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/fine_tuning/jobs": {
         parameters: {
             query?: never;
@@ -358,6 +378,28 @@ export interface paths {
          * @description Metrics by step.
          */
         get: operations["metrics_v1_fine_tuning_jobs__job_id__metrics_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/fine_tuning/jobs/{job_id}/reproduction": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Reproduction
+         * @description Seed, spec, hashes of data, base model and weights, packages, device and revision of an ended job.
+         *
+         *     Its README has the one command that trains the job again and compares the weights.
+         */
+        get: operations["reproduction_v1_fine_tuning_jobs__job_id__reproduction_get"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1147,6 +1189,18 @@ export interface components {
              * @enum {string}
              */
             status: "ok" | "unavailable";
+        };
+        /**
+         * HistogramBin
+         * @description Rows of a range of lengths.
+         */
+        HistogramBin: {
+            /** Rows */
+            rows: number;
+            /** Start */
+            start: number;
+            /** Stop */
+            stop: number;
         };
         /**
          * HyperparameterRequest
@@ -2231,6 +2285,50 @@ export interface components {
             type: "supervised";
         };
         /**
+         * TokensObject
+         * @description How many tokens a file's rows have for a model, and what a limit does to them.
+         */
+        TokensObject: {
+            /** Counted */
+            counted: number;
+            /** File Id */
+            file_id: string;
+            /** Histogram */
+            histogram: components["schemas"]["HistogramBin"][];
+            /** Max */
+            max: number | null;
+            /** Max Length */
+            max_length: number;
+            /** Median */
+            median: number | null;
+            /** Min */
+            min: number | null;
+            /** Model */
+            model: string;
+            /**
+             * Object
+             * @default file.tokens
+             * @constant
+             */
+            object: "file.tokens";
+            /** P95 */
+            p95: number | null;
+            /** Problems */
+            problems: components["schemas"]["FileWarning"][];
+            /** Refused */
+            refused: number;
+            /** Rows */
+            rows: number;
+            /** Total */
+            total: number;
+            /** Truncated */
+            truncated: number;
+            /** Window */
+            window: number | null;
+            /** Without Answer */
+            without_answer: number;
+        };
+        /**
          * UploadObject
          * @description A file that comes in parts.
          */
@@ -3191,6 +3289,94 @@ export interface operations {
             };
         };
     };
+    tokens_v1_files__file_id__tokens_get: {
+        parameters: {
+            query: {
+                max_length?: number;
+                model: string;
+            };
+            header?: never;
+            path: {
+                file_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The request is refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The server failed, or a part of it is away */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TokensObject"];
+                };
+            };
+            /** @description The request cannot be done as it is; `param` names the field */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description No API key, or one that is wrong, revoked or expired */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The key lacks the scope that this needs */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description No such object in the key's project */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Too many requests (Retry-After says when), or a quota is full */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
     list_all_v1_fine_tuning_jobs_get: {
         parameters: {
             query?: {
@@ -4021,6 +4207,91 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["MetricsObject"];
+                };
+            };
+            /** @description The request cannot be done as it is; `param` names the field */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description No API key, or one that is wrong, revoked or expired */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The key lacks the scope that this needs */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description No such object in the key's project */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Too many requests (Retry-After says when), or a quota is full */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    reproduction_v1_fine_tuning_jobs__job_id__reproduction_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                job_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The request is refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The server failed, or a part of it is away */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description spec.json, request.json, bundle.json, requirements.txt and README.md */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/zip": string;
                 };
             };
             /** @description The request cannot be done as it is; `param` names the field */
