@@ -22,6 +22,7 @@ from api.routes import (
     metrics,
     models,
     organization,
+    pauses,
     quota,
     reproduction,
     series,
@@ -90,7 +91,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 def _v1() -> APIRouter:
     """The routes that need a key; the stream checks it by itself, after it has accepted the socket."""
     guarded = APIRouter(prefix="/v1", dependencies=[Depends(require_key)])
-    for resource in (files, tokens, uploads, jobs, checkpoints, series, models, quota):
+    for resource in (files, tokens, uploads, jobs, pauses, checkpoints, series, models, quota):
         guarded.include_router(resource.router)
     guarded.include_router(reproduction.router)
     guarded.include_router(webhooks.router, prefix="/webhooks")

@@ -9,7 +9,7 @@ from pydantic import Field, JsonValue, StringConstraints, ValidationError, model
 
 from api.errors import bad_request
 from api.method_request import HyperparameterRequest, MethodRequest, check_method, method_spec
-from api.wire.jobs import DEFAULT_LEARNING_RATE
+from api.wire.jobs import DEFAULT_LEARNING_RATE, PriorityName
 from api.wire.webhooks import JobWebhook
 from ist_core.spec import MAX_SEED, JobSpec, TrainingOptions
 
@@ -39,6 +39,8 @@ class JobRequest(TrainingOptions):
     metadata: Annotated[dict[MetadataKey, MetadataValue], Field(max_length=16)] | None = None
     integrations: Annotated[list[dict[str, JsonValue]], Field(max_length=5)] | None = None
 
+    priority: PriorityName | Annotated[int, Field(ge=-100, le=100)] = "normal"
+    """Of the queued jobs, those of the highest are taken first; low is -10, normal 0, high 10."""
     webhook: JobWebhook | None = None
     """An address to tell when the job has ended."""
 

@@ -12,14 +12,15 @@ from starlette.websockets import WebSocketDisconnect
 
 from api.auth import unauthorized
 from api.errors import bad_request, not_found
+from api.job_view import view_job
 from api.services import Services
-from api.wire.jobs import event_object, job_object
+from api.wire.jobs import JobObject, event_object
 from api.wire.series import EndFrame, EventFrame, JobFrame, StepFrame, step_object
 from store.jobs import find_job
 from store.keys import Holder
 from store.states import TERMINAL
 from store.stream import StreamItem, read_stream
-from store.tables import Event, Job
+from store.tables import Event
 from store.tenant import Tenant
 
 PAGE = 500
@@ -122,7 +123,7 @@ def _first_frame(services: Services, holder: Holder, job_id: str, after: int) ->
                 param="after",
                 code="unknown_cursor",
             )
-        return _json(JobFrame(seq=after, data=job_object(job)))
+        return _json(JobFrame(seq=after, data=view_job(session, job)))
 
 
 def _read_page(services: Services, holder: Holder, job_id: str, cursor: int) -> Page:
@@ -138,7 +139,8 @@ def _read_page(services: Services, holder: Holder, job_id: str, cursor: int) -> 
         ended = job.state in TERMINAL
         if any(isinstance(item.row, Event) for item in items):
             job = find_job(tenant, job_id) or job
-        frames = [frame for item in items for frame in _frames(item, job)]
+        shown = view_job(session, job) if any(isinstance(item.row, Event) for item in items) else None
+        frames = [frame for item in items for frame in _frames(item, shown)]
     full = len(items) == PAGE
     return Page(
         frames=frames,
@@ -148,14 +150,12 @@ def _read_page(services: Services, holder: Holder, job_id: str, cursor: int) -> 
     )
 
 
-def _frames(item: StreamItem, job: Job) -> list[str]:
+def _frames(item: StreamItem, job: JobObject | None) -> list[str]:
     """The frame of an item; an event tells of a change of the job, so the job follows it."""
     if not isinstance(item.row, Event):
         return [_json(StepFrame(seq=item.seq, data=step_object(item.row)))]
-    return [
-        _json(EventFrame(seq=item.seq, data=event_object(item.row))),
-        _json(JobFrame(seq=item.seq, data=job_object(job))),
-    ]
+    event = _json(EventFrame(seq=item.seq, data=event_object(item.row)))
+    return [event] if job is None else [event, _json(JobFrame(seq=item.seq, data=job))]
 
 
 def _json(frame: BaseModel) -> str:

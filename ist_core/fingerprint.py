@@ -14,8 +14,16 @@ from ist_core.examples import Rows
 from ist_core.records import JsonValue
 from ist_core.spec import JobSpec
 
-_ELSEWHERE = {"training_file", "validation_file", "checkpoint_interval"}
-"""Fields of the spec that do not decide a run's numbers: where its data lies, and how often it is saved."""
+_ELSEWHERE = {
+    "training_file",
+    "validation_file",
+    "checkpoint_interval",
+    "on_out_of_memory",
+    "time_limit_minutes",
+    "micro_batch_size",
+}
+"""Fields of the spec that do not decide a run's numbers: where its data lies, how often it is saved, and when
+it is broken off. The micro-batch decides the last digits only, as the environment does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +62,11 @@ def run_differences(was: Fingerprint, now: Fingerprint) -> list[str]:
 
 def environment_differences(was: Fingerprint, now: Fingerprint) -> list[str]:
     """Say what is different around the same run, such as the version of torch."""
-    return _changes(was.environment, now.environment)
+    return _changes(_surroundings(was), _surroundings(now))
+
+
+def _surroundings(run: Fingerprint) -> dict[str, str]:
+    return {**run.environment, "micro_batch_size": str(run.spec.micro_batch_size or run.spec.batch_size)}
 
 
 def _digest(rows: Iterable[object]) -> str:

@@ -174,6 +174,11 @@ class TrainingOptions(Strict):
     checkpoint_interval: Annotated[int, Field(ge=1)] | None = None
     """Optimizer steps from one checkpoint to the next; None means a tenth of all steps, rounded up. A run
     that is stopped writes one more."""
+    on_out_of_memory: Literal["fail", "retry"] = "fail"
+    """In the service, retry: go on from the last checkpoint with at most half the micro-batch. The batch
+    stays as large, so only the last digits may differ."""
+    time_limit_minutes: Annotated[float, Field(gt=0, le=525_600)] | None = None
+    """In the service: end the job, after a checkpoint, when its runs together took so long."""
 
 
 class JobSpec(TrainingOptions):
@@ -199,3 +204,8 @@ class JobSpec(TrainingOptions):
                 f"micro_batch_size {self.micro_batch_size} must divide batch_size {self.batch_size}"
             )
         return self
+
+    def smaller_micro_batch(self) -> int | None:
+        """The largest micro-batch that divides the batch and is at most half the present one."""
+        half = (self.micro_batch_size or self.batch_size) // 2
+        return next((size for size in range(half, 0, -1) if self.batch_size % size == 0), None)

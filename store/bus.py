@@ -11,6 +11,7 @@ from redis.retry import Retry
 
 TIMEOUT_SECONDS = 2.0
 CANCEL = "cancel"
+PAUSE = "pause"
 
 logger = logging.getLogger(__name__)
 
@@ -43,6 +44,11 @@ def publish_job(client: "redis.Redis", job_id: str, seq: int) -> None:
 def publish_cancel(client: "redis.Redis", job_id: str) -> None:
     """Wake the job's worker for a cancel request that is committed; else it sees it at its next heartbeat."""
     _publish(client, control_channel(job_id), CANCEL)
+
+
+def publish_pause(client: "redis.Redis", job_id: str) -> None:
+    """As `publish_cancel`, for a pause or its withdrawal."""
+    _publish(client, control_channel(job_id), PAUSE)
 
 
 def _publish(client: "redis.Redis", channel: str, message: str) -> None:

@@ -37,6 +37,7 @@ def create_job(
     request: Mapping[str, Any],
     suffix: str | None = None,
     metadata: Mapping[str, str] | None = None,
+    priority: int = 0,
 ) -> Job:
     """Write a queued job and its first two events; its files must be the project's and have been validated.
 
@@ -55,6 +56,7 @@ def create_job(
         validation_file=spec.validation_file,
         suffix=suffix,
         user_metadata=dict(metadata or {}),
+        priority=priority,
         request_id=current_ids().get("request_id"),
     )
     session.add(job)

@@ -25,6 +25,8 @@ class Claim:
     job_id: str
     attempt: int
     last_seq: int
+    seconds_left: float | None = None
+    """How long the run may take until the job's time limit; None: it has none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +53,7 @@ def claim(session: Session, job_id: str, *, worker: str, lease_seconds: float) -
             "started_at": func.coalesce(Job.started_at, func.clock_timestamp()),
         },
     )
-    return None if job is None else Claim(job.id, job.attempt, job.last_seq)
+    return None if job is None else Claim(job.id, job.attempt, job.last_seq, _seconds_left(job))
 
 
 def heartbeat(session: Session, job_id: str, attempt: int, *, lease_seconds: float) -> Control | None:
@@ -83,11 +85,10 @@ def record_start(session: Session, job_id: str, attempt: int, started: Started) 
 def release(session: Session, job_id: str, attempt: int, *, message: str) -> Job | None:
     """Give a running job back to the queue, to be sent again: its worker stops, and nothing is wrong.
 
-    A job whose cancel was requested meanwhile is cancelled instead. None: fenced off.
+    A job whose cancel or pause was requested is cancelled or paused instead. None: fenced off.
     """
-    job = get_job(session, job_id, for_update=True)
-    if job is not None and job.cancel_requested:
-        return finish_cancelled(session, job_id, attempt)
+    if (asked := finish_as_asked(session, job_id, attempt)) is not None:
+        return asked
     return transition(
         session,
         job_id,
@@ -99,41 +100,39 @@ def release(session: Session, job_id: str, attempt: int, *, message: str) -> Job
     )
 
 
-def take_back(session: Session, job: Job, *, max_losses: int) -> Job | None:
-    """End the run of a job whose lease ran out, from a row that `expired_jobs` locked.
-
-    It goes back to the queue, or ends: cancelled when that was requested, failed with `worker_lost` when
-    this is its `max_losses`-th lost worker.
-    """
-    losses = job.losses + 1
+def finish_as_asked(session: Session, job_id: str, attempt: int) -> Job | None:
+    """Cancel or pause a job whose run is over, if that was asked for; None: it was not, or fenced off."""
+    job = get_job(session, job_id, for_update=True)
+    if job is None or job.attempt != attempt:
+        return None
     if job.cancel_requested:
-        return finish_cancelled(session, job.id, job.attempt)
-    if losses >= max_losses:
-        return finish_failed(
+        return finish_cancelled(session, job_id, attempt)
+    if job.pause_requested:
+        return transition(
             session,
-            job.id,
-            job.attempt,
-            code="worker_lost",
-            message=f"The worker was lost {losses} times while it ran the job, the last one: {job.worker}",
-            columns={"losses": losses},
+            job_id,
+            State.PAUSED,
+            source=State.RUNNING,
+            attempt=attempt,
+            message="Job paused",
+            columns={"pause_requested": False},
         )
-    return transition(
-        session,
-        job.id,
-        State.QUEUED,
-        source=State.RUNNING,
-        attempt=job.attempt,
-        level="warn",
-        message=f"Worker {job.worker} was lost; job goes back to the queue",
-        columns={"sent_at": None, "losses": losses, "retrying": True},
-    )
+    return None
 
 
-def expired_jobs(session: Session, *, limit: int = 100) -> list[Job]:
-    """Running jobs whose lease ran out, locked; rows that another scheduler has locked are skipped."""
+def expired_jobs(session: Session, *, patience_seconds: float | None = None, limit: int = 100) -> list[Job]:
+    """Running jobs whose lease ran out, locked; rows that another scheduler has locked are skipped.
+
+    With `patience_seconds` also those that are to be cancelled and whose lease, by then, ran for no longer
+    than this: their worker has missed its heartbeats, and a cancel does not wait for the lease's end.
+    """
+    over = Job.lease_expires_at < func.clock_timestamp()
+    if patience_seconds is not None:
+        soon = func.clock_timestamp() + timedelta(seconds=patience_seconds)
+        over |= Job.cancel_requested & (Job.lease_expires_at < soon)
     query = (
         select(Job)
-        .where(Job.state == State.RUNNING, Job.lease_expires_at < func.clock_timestamp())
+        .where(Job.state == State.RUNNING, over)
         .order_by(Job.lease_expires_at)
         .limit(limit)
         .with_for_update(skip_locked=True)
@@ -200,6 +199,11 @@ def finish_cancelled(session: Session, job_id: str, attempt: int) -> Job | None:
     return transition(
         session, job_id, State.CANCELLED, source=State.RUNNING, attempt=attempt, message="Job cancelled"
     )
+
+
+def _seconds_left(job: Job) -> float | None:
+    limit = job.spec.get("time_limit_minutes")
+    return None if limit is None else max(0.0, limit * 60 - job.run_seconds)
 
 
 def _lease_end(seconds: float) -> ColumnElement[datetime]:

@@ -40,14 +40,16 @@ class Settings(BaseSettings):
     web_dir: Path | None = None
     """The dashboard's build; None: web/dist beside the code."""
     queue: str = "isthmus"
-    """Celery queue that jobs are sent to and that workers listen on; one per GPU class."""
+    """Celery queue that wakes the workers of this database."""
     lease_seconds: float = Field(default=30.0, gt=0)
     """A running job whose lease is not renewed for so long is taken from its worker."""
     heartbeat_seconds: float = Field(default=2.0, gt=0)
-    cancel_grace_seconds: float = Field(default=3.0, ge=0)
-    """A trainer that is told to stop gets so long before SIGKILL."""
+    cancel_grace_seconds: float = Field(default=2.0, ge=0)
+    """The trainer of a cancelled job gets so long to stop before SIGKILL."""
+    stop_grace_seconds: float = Field(default=12.0, ge=0)
+    """That of a paused job or a stopping worker, which saves a checkpoint first."""
     max_attempts: int = Field(default=3, ge=1)
-    """The lost worker that fails its job: a job given back by a worker that stops in order is not counted."""
+    """The lost worker or trainer that fails its job; a job given back in order is not counted."""
     scheduler_seconds: float = Field(default=2.0, gt=0)
     max_file_bytes: int = Field(default=512 * 1024 * 1024, gt=0)
     log_format: Literal["text", "json"] = "text"

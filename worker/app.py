@@ -1,4 +1,4 @@
-"""The Celery app: one task, which claims a job and supervises its trainer process.
+"""The Celery app: one task, which claims jobs and supervises their trainer processes.
 
 Messages are wake-ups that hold a job id; PostgreSQL holds the truth. So a message that is lost is sent again
 by the scheduler, and one that is delivered twice finds nothing to claim.
@@ -15,8 +15,7 @@ from celery.signals import setup_logging, worker_shutting_down
 
 from store import bus
 from store.database import Database
-from store.jobs import request_id_of
-from store.log import configure_logging, log_context
+from store.log import configure_logging
 from store.settings import TRAIN_TASK, Settings, get_settings
 from worker.supervisor import Supervisor
 
@@ -57,26 +56,19 @@ def send(app: Celery, job_id: str) -> None:
 def create_worker(settings: Settings) -> Celery:
     """The app with its task."""
     app = create_app(settings)
-    database = Database(settings.database_url)
     supervisor = Supervisor(
         settings,
-        database,
+        Database(settings.database_url),
         bus.connect(settings.redis_url),
         worker=f"{socket.gethostname()}:{os.getpid()}",
         shutting_down=shutting_down,
     )
 
     def train(job_id: str) -> None:
-        with log_context(job_id=job_id, request_id=_request_id(database, job_id)):
-            supervisor.run(job_id)
+        supervisor.run(job_id)
 
     app.task(name=TRAIN_TASK)(train)
     return app
-
-
-def _request_id(database: Database, job_id: str) -> str | None:
-    with database.session() as session:
-        return request_id_of(session, job_id)
 
 
 def _leave_logging_alone(**_: object) -> None:

@@ -17,11 +17,11 @@ from pathlib import Path
 import redis
 
 from ist_core.catalog import Catalog
-from ist_core.errors import CheckpointError, EngineError
+from ist_core.errors import CheckpointError, EngineError, MemoryExhausted
 from ist_core.records import TrainResult
 from ist_core.spec import JobSpec
 from ist_core.trainer import train
-from store import bus, jobs, runs
+from store import bus, jobs, losses, runs
 from store.database import Database
 from store.files import get_file
 from store.log import configure_logging
@@ -85,6 +85,9 @@ class Trainer:
             self._train_and_publish(job_id, attempt)
         except JobLost:
             logger.warning("the job was taken over or has ended; this attempt ends without a trace")
+        except MemoryExhausted as error:
+            logger.info("out of memory: %s", error.message)
+            self._run_out(job_id, attempt, error)
         except EngineError as error:
             logger.info("the job fails with %s: %s", error.code, error.message)
             self._fail(job_id, attempt, error.code, error.message, error.param)
@@ -153,12 +156,23 @@ class Trainer:
             shutil.copyfileobj(source, copy)
         return target
 
+    def _run_out(self, job_id: str, attempt: int, error: MemoryExhausted) -> None:
+        def write() -> Job | None:
+            with self._database.session() as session:
+                return losses.run_out_of_memory(
+                    session, job_id, attempt, message=error.message, param=error.param
+                )
+
+        self._tell(until_back(write))
+
     def _fail(self, job_id: str, attempt: int, code: str, message: str, param: str | None) -> None:
         def write() -> Job | None:
             with self._database.session() as session:
                 return runs.finish_failed(session, job_id, attempt, code=code, message=message, param=param)
 
-        job = until_back(write)
+        self._tell(until_back(write))
+
+    def _tell(self, job: Job | None) -> None:
         if job is None:
             logger.warning("the failure is not written: the attempt no longer holds the job")
             return

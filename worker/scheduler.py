@@ -10,7 +10,7 @@ import redis
 from celery import Celery
 from kombu.exceptions import OperationalError as BrokerAway
 
-from store import bus, jobs, runs
+from store import bus, jobs, losses, runs
 from store.database import DATABASE_AWAY, Database
 from store.log import configure_logging, log_context
 from store.object_storage import open_objects
@@ -66,10 +66,12 @@ class Scheduler:
         self._send_missing()
 
     def _take_back_lost(self) -> None:
+        # A worker that lives renews its lease at each heartbeat: two missed ones are enough for a cancel.
+        patience = self._settings.lease_seconds - 2 * self._settings.heartbeat_seconds
         with self._database.session() as session:
             changed = [
-                runs.take_back(session, job, max_losses=self._settings.max_attempts)
-                for job in runs.expired_jobs(session)
+                losses.take_back(session, job, max_losses=self._settings.max_attempts)
+                for job in runs.expired_jobs(session, patience_seconds=patience)
             ]
         for job in changed:
             if job is not None:

@@ -6,12 +6,9 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 from store.log import child_environment
-
-POLL_SECONDS = 0.02
 
 
 class TrainerProcess:
@@ -41,13 +38,9 @@ class TrainerProcess:
         """None while it runs; negative: the signal that ended it."""
         return self._process.poll()
 
-    def stop(self, grace_seconds: float) -> None:
-        """SIGTERM, and SIGKILL after the grace; returns when no process of the group is left."""
+    def ask_to_stop(self) -> None:
+        """SIGTERM: the trainer saves a checkpoint and ends."""
         self._signal(signal.SIGTERM)
-        deadline = time.monotonic() + grace_seconds
-        while self._process.poll() is None and time.monotonic() < deadline:
-            time.sleep(POLL_SECONDS)
-        self.kill()
 
     def kill(self) -> None:
         """SIGKILL to the whole group, also to children that outlived the trainer; returns when it is gone."""

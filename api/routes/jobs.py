@@ -7,14 +7,15 @@ from functools import partial
 
 from fastapi import APIRouter, Request
 
-from api.errors import bad_request, not_found
+from api.errors import ApiError, bad_request, not_found
 from api.job_request import JobRequest, check_supported, resolve
+from api.job_view import view_job, view_jobs
 from api.method_request import method_spec
 from api.routes.dependencies import ERRORS, After, Identifier, Limit, OpenServices, Tx
 from api.routes.webhooks import add_of_job, check_url
 from api.transaction import ProjectTransaction
 from api.wire.common import ListOf
-from api.wire.jobs import EventObject, JobObject, event_object, job_object
+from api.wire.jobs import PRIORITIES, EventObject, JobObject, event_object
 from ist_core.errors import ModelError
 from ist_core.formats import FORMATS_OF_METHOD
 from ist_core.spec import MethodSpec
@@ -63,24 +64,25 @@ def create(body: JobRequest, services: OpenServices, tx: Tx) -> JobObject:
         request=body.model_dump(mode="json", exclude_unset=True),
         suffix=body.suffix,
         metadata=body.metadata,
+        priority=PRIORITIES[body.priority] if isinstance(body.priority, str) else body.priority,
     )
     if body.webhook is not None:
         add_of_job(tx, job.id, body.webhook)
     tx.after_commit(partial(services.queue.wake, job.id))
-    return job_object(job)
+    return view_job(tx.tenant.session, job)
 
 
 @router.get("", openapi_extra=METADATA_SCHEMA)
 def list_all(request: Request, tx: Tx, after: After = None, limit: Limit = 20) -> ListOf[JobObject]:
     """List jobs, newest first."""
     page = list_jobs(tx.tenant, after=after, limit=limit, metadata=_metadata_filter(request))
-    return ListOf(data=[job_object(job) for job in page.rows], has_more=page.has_more)
+    return ListOf(data=view_jobs(tx.tenant.session, page.rows), has_more=page.has_more)
 
 
 @router.get("/{job_id}")
 def retrieve(job_id: Identifier, tx: Tx) -> JobObject:
     """One job as it is now."""
-    return job_object(the_job(tx, job_id))
+    return view_job(tx.tenant.session, the_job(tx, job_id))
 
 
 @router.post("/{job_id}/cancel")
@@ -89,15 +91,13 @@ def cancel(job_id: Identifier, services: OpenServices, tx: Tx) -> JobObject:
     try:
         job = request_cancel(tx.tenant, job_id)
     except JobEnded as error:
-        raise bad_request(
-            f"job {job_id} has already ended: {error.job.state.value}", param="job_id", code="job_ended"
-        ) from error
+        raise ended(error) from error
     if job is None:
         raise not_found("job", job_id, param="job_id")
     if job.state is State.RUNNING:
         tx.after_commit(partial(bus.publish_cancel, services.redis, job.id))
     tx.after_commit(partial(bus.publish_job, services.redis, job.id, job.last_seq))
-    return job_object(job)
+    return view_job(tx.tenant.session, job)
 
 
 @router.get("/{job_id}/events")
@@ -106,6 +106,11 @@ def events(job_id: Identifier, tx: Tx, after: After = None, limit: Limit = 20) -
     the_job(tx, job_id)
     page = list_events(tx.tenant, job_id, after=after, limit=limit)
     return ListOf(data=[event_object(event) for event in page.rows], has_more=page.has_more)
+
+
+def ended(error: JobEnded) -> ApiError:
+    """400, not 409, which the SDK would send again."""
+    return bad_request(str(error), param="job_id", code="job_ended")
 
 
 def the_job(tx: ProjectTransaction, job_id: str) -> Job:

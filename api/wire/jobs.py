@@ -11,13 +11,29 @@ from pydantic import Field, JsonValue
 
 from api.wire.common import WireModel, unix, unix_or_none
 from ist_core.spec import DpoSpec, JobSpec, SupervisedSpec
+from store.queue import Place
 from store.tables import Event, Job, State
 from store.tuned_models import ORGANIZATION
 
 Status = Literal["validating_files", "queued", "running", "succeeded", "failed", "cancelled"]
 PreciseState = Literal[
-    "validating_files", "queued", "running", "cancelling", "paused", "succeeded", "failed", "cancelled"
+    "validating_files",
+    "queued",
+    "retrying",
+    "running",
+    "pausing",
+    "cancelling",
+    "paused",
+    "succeeded",
+    "failed",
+    "cancelled",
 ]
+
+PriorityName = Literal["low", "normal", "high"]
+PRIORITIES: Mapping[PriorityName, int] = MappingProxyType({"low": -10, "normal": 0, "high": 10})
+NAME_OF_PRIORITY: Mapping[int, PriorityName] = MappingProxyType(
+    {value: name for name, value in PRIORITIES.items()}
+)
 
 
 class JobFailure(WireModel):
@@ -96,6 +112,12 @@ class JobObject(WireModel):
     metadata: dict[str, str]
     suffix: str | None
     state: PreciseState
+    priority: PriorityName | int
+    """A number, or its name where it has one."""
+    queue_position: int | None
+    """Of a queued job: 1 is the next to be taken."""
+    estimated_start: int | None
+    """Of a queued job, as far as running and finished jobs tell."""
     step: int
     total_steps: int | None
     layers: int | None
@@ -136,8 +158,8 @@ DEFAULT_LEARNING_RATE: float = JobSpec.model_fields["learning_rate"].default
 """What `learning_rate_multiplier` multiplies."""
 
 
-def job_object(job: Job) -> JobObject:
-    """A row as its wire object."""
+def job_object(job: Job, place: Place | None = None) -> JobObject:
+    """A row as its wire object; `place` is a queued job's."""
     spec = JobSpec.model_validate(job.spec)
     hyperparameters = Hyperparameters(
         n_epochs=spec.n_epochs,
@@ -164,6 +186,9 @@ def job_object(job: Job) -> JobObject:
         metadata=job.user_metadata,
         suffix=job.suffix,
         state=_precise_state(job),
+        priority=NAME_OF_PRIORITY.get(job.priority, job.priority),
+        queue_position=None if place is None else place.position,
+        estimated_start=None if place is None else unix_or_none(place.estimated_start),
         step=job.step,
         total_steps=job.total_steps,
         layers=job.layers,
@@ -199,6 +224,10 @@ def _method(spec: JobSpec, hyperparameters: Hyperparameters) -> Method:
 def _precise_state(job: Job) -> PreciseState:
     if job.state is State.RUNNING and job.cancel_requested:
         return "cancelling"
+    if job.state is State.RUNNING and job.pause_requested:
+        return "pausing"
+    if job.state is State.QUEUED and job.retrying:
+        return "retrying"
     return job.state.value
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import signal
 import time
 from collections.abc import Iterator
 
@@ -104,16 +103,3 @@ def test_a_running_job_is_cancelled_soon_and_leaves_no_process(service: Service)
     assert not trainer.is_running()
     assert time.monotonic() - began < 20  # generous: five seconds is the promise on a machine with time
     service.wait_until_clean(job_id)
-
-
-def test_a_killed_trainer_fails_the_job_and_its_log_is_kept(service: Service) -> None:
-    job_id = service.submit(chat_lines(), steps=LONG)
-    service.wait_until_trained(job_id)
-    (trainer,) = trainers(job_id)
-    trainer.send_signal(signal.SIGKILL)
-    job = service.wait_until_ended(job_id)
-    assert job.state is State.FAILED
-    assert job.error is not None
-    assert job.error["code"] == "out_of_memory"
-    assert (service.settings.data_dir / "logs" / f"{job_id}-1.log").is_file()
-    assert not trainers(job_id)

@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import func, select, text
 
 from ist_core.records import Message, Started
-from store import jobs, runs
+from store import jobs, losses, runs
 from store.database import Database
 from store.events import append_events, list_events
 from store.paging import UnknownCursor
@@ -164,7 +164,7 @@ def test_lost_workers_are_forgiven_until_the_last(database: Database) -> None:
         claim(database, job_id, lease_seconds=0)
         with database.session() as session:
             (expired,) = runs.expired_jobs(session)
-            runs.take_back(session, expired, max_losses=3)
+            losses.take_back(session, expired, max_losses=3)
         states.append(read_job(database, job_id).state)
     assert states == [State.QUEUED, State.QUEUED, State.FAILED]
     job = read_job(database, job_id)
@@ -178,7 +178,7 @@ def test_a_lost_job_whose_cancel_was_requested_is_cancelled(database: Database) 
     with database.session() as session:
         jobs.request_cancel(tenant(session), held.job_id)
         (expired,) = runs.expired_jobs(session)
-        runs.take_back(session, expired, max_losses=3)
+        losses.take_back(session, expired, max_losses=3)
     assert read_job(database, held.job_id).state is State.CANCELLED
 
 

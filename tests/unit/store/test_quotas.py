@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import text, update
 from sqlalchemy.orm import Session
 
-from store import runs
+from store import losses, runs
 from store.database import Database
 from store.files import receive_file
 from store.objects import ObjectInfo
@@ -108,7 +108,7 @@ def test_a_lost_worker_is_charged_to_the_end_of_its_lease(database: Database) ->
     assert minutes(database) == pytest.approx(2)
     with database.session() as session:
         (lost,) = runs.expired_jobs(session)
-        runs.take_back(session, lost, max_losses=3)
+        losses.take_back(session, lost, max_losses=3)
     assert minutes(database) == pytest.approx(2)
 
 

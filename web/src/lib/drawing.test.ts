@@ -8,7 +8,7 @@ import { smooth } from "./smoothing";
 function historyOf(rows: { importance: number[]; active: number[] }[]): JobHistory {
   const history = new JobHistory();
   rows.forEach((row, at) =>
-    history.apply({ type: "step", seq: at + 1, data: { step: at + 1, time: at, metrics: {}, ...row } }),
+    history.apply({ type: "step", seq: at + 1, data: { step: at + 1, time: at, metrics: {}, probabilities: null, ...row } }),
   );
   return history;
 }

@@ -6,7 +6,7 @@ import type { Frame } from "./types";
 const step = (seq: number, number: number, importance: number[], active: number[]): Frame => ({
   type: "step",
   seq,
-  data: { step: number, time: 100 + number, metrics: { loss: 3 - number }, importance, active },
+  data: { step: number, time: 100 + number, metrics: { loss: 3 - number }, importance, active, probabilities: null },
 });
 
 test("frames seen before change nothing", () => {

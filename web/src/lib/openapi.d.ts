@@ -386,6 +386,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/fine_tuning/jobs/{job_id}/pause": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Pause
+         * @description Pause a job: at once while queued, else its worker saves a checkpoint first (`state`: `pausing`).
+         */
+        post: operations["pause_v1_fine_tuning_jobs__job_id__pause_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/fine_tuning/jobs/{job_id}/reproduction": {
         parameters: {
             query?: never;
@@ -402,6 +422,26 @@ export interface paths {
         get: operations["reproduction_v1_fine_tuning_jobs__job_id__reproduction_get"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/fine_tuning/jobs/{job_id}/resume": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Resume
+         * @description Let a paused job go on from its last checkpoint, when its turn comes; others are left as they are.
+         */
+        post: operations["resume_v1_fine_tuning_jobs__job_id__resume_post"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1392,6 +1432,8 @@ export interface components {
             error: components["schemas"]["JobFailure"] | null;
             /** Estimated Finish */
             estimated_finish: number | null;
+            /** Estimated Start */
+            estimated_start: number | null;
             /** Fine Tuned Model */
             fine_tuned_model: string | null;
             /** Finished At */
@@ -1424,6 +1466,10 @@ export interface components {
              * @default isthmus
              */
             organization_id: string;
+            /** Priority */
+            priority: ("low" | "normal" | "high") | number;
+            /** Queue Position */
+            queue_position: number | null;
             /** Report */
             report: {
                 [key: string]: components["schemas"]["JsonValue"];
@@ -1439,7 +1485,7 @@ export interface components {
              * State
              * @enum {string}
              */
-            state: "validating_files" | "queued" | "running" | "cancelling" | "paused" | "succeeded" | "failed" | "cancelled";
+            state: "validating_files" | "queued" | "retrying" | "running" | "pausing" | "cancelling" | "paused" | "succeeded" | "failed" | "cancelled";
             /**
              * Status
              * @enum {string}
@@ -1526,11 +1572,22 @@ export interface components {
             /** Model */
             model: string;
             /**
+             * On Out Of Memory
+             * @default fail
+             * @enum {string}
+             */
+            on_out_of_memory: "fail" | "retry";
+            /**
              * Precision
              * @default auto
              * @enum {string}
              */
             precision: "auto" | "float32" | "bfloat16";
+            /**
+             * Priority
+             * @default normal
+             */
+            priority: ("low" | "normal" | "high") | number;
             /**
              * Schedule
              * @default linear
@@ -1541,6 +1598,8 @@ export interface components {
             seed?: number | null;
             /** Suffix */
             suffix?: string | null;
+            /** Time Limit Minutes */
+            time_limit_minutes?: number | null;
             /** Training File */
             training_file: string;
             /** Validation File */
@@ -1638,6 +1697,12 @@ export interface components {
              */
             n_epochs: number;
             /**
+             * On Out Of Memory
+             * @default fail
+             * @enum {string}
+             */
+            on_out_of_memory: "fail" | "retry";
+            /**
              * Precision
              * @default auto
              * @enum {string}
@@ -1654,6 +1719,8 @@ export interface components {
              * @default 42
              */
             seed: number;
+            /** Time Limit Minutes */
+            time_limit_minutes?: number | null;
             /** Training File */
             training_file: string;
             /** Validation File */
@@ -4256,6 +4323,91 @@ export interface operations {
             };
         };
     };
+    pause_v1_fine_tuning_jobs__job_id__pause_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                job_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The request is refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The server failed, or a part of it is away */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["JobObject"];
+                };
+            };
+            /** @description The request cannot be done as it is; `param` names the field */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description No API key, or one that is wrong, revoked or expired */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The key lacks the scope that this needs */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description No such object in the key's project */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Too many requests (Retry-After says when), or a quota is full */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
     reproduction_v1_fine_tuning_jobs__job_id__reproduction_get: {
         parameters: {
             query?: never;
@@ -4292,6 +4444,91 @@ export interface operations {
                 };
                 content: {
                     "application/zip": string;
+                };
+            };
+            /** @description The request cannot be done as it is; `param` names the field */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description No API key, or one that is wrong, revoked or expired */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The key lacks the scope that this needs */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description No such object in the key's project */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Too many requests (Retry-After says when), or a quota is full */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    resume_v1_fine_tuning_jobs__job_id__resume_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                job_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The request is refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The server failed, or a part of it is away */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["JobObject"];
                 };
             };
             /** @description The request cannot be done as it is; `param` names the field */
