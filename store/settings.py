@@ -22,7 +22,7 @@ class Settings(BaseSettings):
     data_dir: Path
     """Root of object storage, the base-model cache and the trainers' scratch folders."""
     objects_url: str | None = Field(default=None, pattern=r"^s3://[a-z0-9][a-z0-9.-]+(/[^?#]*)?$")
-    """`s3://bucket/prefix`, with keys from `AWS_ACCESS_KEY_ID` and `AWS_SECRET_ACCESS_KEY`; None: a folder."""
+    """`s3://bucket/prefix`, keys from `AWS_ACCESS_KEY_ID` and `AWS_SECRET_ACCESS_KEY`; None: a folder."""
     objects_endpoint: str | None = Field(default=None, pattern=r"^https?://")
     """The address of an S3-compatible server; None: Amazon's."""
     objects_region: str | None = None

@@ -327,7 +327,7 @@ class Webhook(Base):
 
 
 class WebhookDelivery(Base):
-    """An event on its way to a webhook; its id is the same in every attempt, so receivers can tell repeats."""
+    """An event on its way to a webhook; its id is the same in every attempt, so a repeat can be told."""
 
     __tablename__ = "webhook_deliveries"
 
