@@ -5,6 +5,7 @@ EngineError
 ├── ModelError        model_not_found      a base model that cannot be found or read
 │   └── TokenizerUnavailable  tokenizer_unavailable  a model whose tokenizer is not at hand without loading it
 ├── AdapterError      invalid_adapter      adapters that do not fit the model
+├── UnknownDevice     unknown_device       a device that no plan can be made for
 ├── IstError          invalid_ist          sparse tuning that does not fit the model
 ├── TrainingDiverged  training_diverged    the loss or a gradient stopped being a finite number
 ├── MemoryExhausted   out_of_memory        the device ran out of memory
@@ -81,6 +82,15 @@ class AdapterError(EngineError):
     code = "invalid_adapter"
 
     def __init__(self, message: str, *, param: str | None = "adapter") -> None:
+        super().__init__(message, param=param)
+
+
+class UnknownDevice(EngineError):
+    """A device that no plan can be made for."""
+
+    code = "unknown_device"
+
+    def __init__(self, message: str, *, param: str | None = "device") -> None:
         super().__init__(message, param=param)
 
 

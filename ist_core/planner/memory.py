@@ -1,0 +1,201 @@
+"""Peak memory of a run, by part, in bytes.
+
+    peak = runtime + libraries + data + max(loading, held + max(step, probe))
+    held = weights + adapters + gradients + optimizer
+    step = (1 + c) kept + max(logits, transient)
+
+A step is at its peak when the backward pass begins: all that autograd keeps is there, and beside it the
+logits, their softmax and its gradient (12 n V: float32, at the n learnt positions only) or what one layer
+needs while it computes. `kept` is of the worst selection of the run (ist_core/planner/activations.py).
+
+c is what the allocator wastes. glibc does not reuse a freed hole for an aligned block of the same size, as
+torch asks for, so on a CPU the heap grows by nearly as much again as autograd keeps; by less in bfloat16,
+whose tensors come in two sizes. Both are measured: docs/planner.md. torch's CUDA allocator wastes little;
+there a tenth of everything is set aside for it.
+
+A model stored in the format that it is trained in is mapped into memory, and costs nothing more to load.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from ist_core.planner.activations import Kept, kept_bytes
+from ist_core.planner.adapters import LayerAdapters
+from ist_core.planner.devices import Device
+from ist_core.planner.lengths import MicroBatch
+from ist_core.planner.selections import Selection, Selections
+from ist_core.planner.shape import ModelShape
+from ist_core.spec import JobSpec
+
+_RUNTIME = {"cpu": 400_000_000, "cuda": 500_000_000}
+"""Python with torch, transformers and peft loaded; on a GPU its context."""
+_LIBRARIES = 75_000_000
+"""The tokenizer, the model's code and the buffers of matrix products (CPU)."""
+_HOLES = {4: 0.85, 2: 0.4}
+"""c, by the width of the base model's elements (CPU)."""
+_CUDA_SPARE = 0.1
+_TOKEN_BYTES = 56
+"""Of the training data: a token is a Python number in a tuple, and a flag in another."""
+_CONVERTED = 1.5
+"""Peak of the conversion of a GGUF file, over its float32 weights."""
+_TILE = (4096, 32_768)
+"""Tokens and words of the tiles that TRL computes DPO's logits in."""
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """Bytes of each part of a run; `peak` is what the device needs."""
+
+    runtime: int
+    """What the process takes before it has a job."""
+    libraries: int
+    data: int
+    weights: int
+    adapters: int
+    gradients: int
+    optimizer: int
+    activations_worst: int
+    """Kept by autograd at the worst selection."""
+    activations_mean: int
+    """The same at the mean selection and the mean micro-batch."""
+    logits: int
+    """Logits, softmax and gradient at the learnt positions."""
+    transient: int
+    """What one layer needs while it computes; alternates with `logits`."""
+    probe: int
+    """What an importance probe needs at its peak; alternates with a step."""
+    loading: int
+    """Peak while the model is loaded; alternates with training."""
+    allocator: int
+    """What the allocator is expected to waste in a step at the worst selection."""
+
+    @property
+    def step(self) -> int:
+        """Bytes of a step beside what is held all the time."""
+        return self.activations_worst + max(self.logits, self.transient)
+
+    @property
+    def held(self) -> int:
+        """Bytes that are there from the first step to the last."""
+        return self.weights + self.adapters + self.gradients + self.optimizer
+
+    @property
+    def job(self) -> int:
+        """Peak bytes of tensors and data, the allocator's waste left out (what CUDA's counters show)."""
+        return self.libraries + self.data + max(self.loading, self.held + max(self.step, self.probe))
+
+    @property
+    def above_runtime(self) -> int:
+        """Peak bytes beside the process's own."""
+        training = self.held + max(self.step + self.allocator, self.probe)
+        return self.libraries + self.data + max(self.loading, training)
+
+    @property
+    def peak(self) -> int:
+        """Peak bytes of the process on the device."""
+        return self.runtime + self.above_runtime
+
+
+def memory_of(
+    spec: JobSpec,
+    shape: ModelShape,
+    adapters: LayerAdapters,
+    device: Device,
+    *,
+    worst: MicroBatch,
+    mean: MicroBatch,
+    probe: MicroBatch | None,
+    chosen: Selections,
+    tokens: float,
+    converts: bool,
+) -> Memory:
+    """Return the memory of a run, by part.
+
+    Args:
+        probe: the largest micro-batch of a probe; None: nothing is probed.
+        tokens: of all the rows.
+        converts: whether the run converts a GGUF file first.
+    """
+    width = device.width(spec.precision)
+    pairs = 2 if spec.method.type == "dpo" else 1
+    worst_kept = _kept(shape, adapters, width, worst)
+    activations = _activations(worst_kept, chosen.worst, pairs * worst.tokens)
+    mean_kept = _kept(shape, adapters, width, mean)
+    weights = width * shape.parameters
+    on_cpu = device.kind == "cpu"
+    memory = Memory(
+        runtime=_RUNTIME[device.kind],
+        libraries=_LIBRARIES if on_cpu else 0,
+        data=round(_TOKEN_BYTES * tokens) if on_cpu else 0,
+        weights=weights,
+        adapters=shape.layers * adapters.bytes,
+        gradients=round(chosen.worst.active * adapters.bytes),
+        optimizer=_moment_layers(spec, chosen, device) * adapters.moment_bytes,
+        activations_worst=activations,
+        activations_mean=_activations(mean_kept, chosen.mean, pairs * mean.tokens),
+        logits=_logits(spec, shape, worst),
+        transient=_transient(shape, adapters, width, pairs * worst.tokens),
+        probe=0 if probe is None else _probe(spec, shape, adapters, width, probe),
+        loading=_loading(shape, width, converts) if on_cpu else weights,
+        allocator=round(_HOLES[width] * activations) if on_cpu else 0,
+    )
+    return memory if on_cpu else _with_spare(memory)
+
+
+def _kept(
+    shape: ModelShape, adapters: LayerAdapters, width: int, batch: MicroBatch, *, training: bool = True
+) -> Kept:
+    return kept_bytes(
+        shape, adapters, width=width, padded=batch.padded, length=round(batch.length), training=training
+    )
+
+
+def _activations(kept: Kept, selection: Selection, tokens: float) -> int:
+    a_token = selection.depth * kept.passing + selection.active * kept.selected - kept.entering
+    return round(tokens * a_token + selection.depth * kept.fixed)
+
+
+def _moment_layers(spec: JobSpec, chosen: Selections, device: Device) -> int:
+    """Layers whose moments are on the device at once; offloaded ones are in the main memory, as on a CPU."""
+    policy = "keep" if spec.ist is None else spec.ist.optimizer_state
+    if policy == "reset" or (policy == "offload" and device.kind == "cuda"):
+        return round(chosen.worst.active)
+    return chosen.updated
+
+
+def _logits(spec: JobSpec, shape: ModelShape, batch: MicroBatch) -> int:
+    if spec.method.type == "dpo":
+        return 12 * min(round(2 * batch.tokens), _TILE[0]) * min(shape.vocabulary, _TILE[1])
+    return round(12 * batch.learnt * shape.vocabulary)
+
+
+def _transient(shape: ModelShape, adapters: LayerAdapters, width: int, tokens: float) -> int:
+    """The widest module: its base's output, and its adapter's in float32, before and after they are added."""
+    widest = max(linear.outputs for linear in shape.linears)
+    dora = 0
+    if adapters.spec.type == "lora" and adapters.spec.dora:
+        # The product B A and its sum with the base weight, from an identity matrix.
+        dora = max(4 * (3 * target.inputs * target.outputs + target.inputs**2) for target in adapters.targets)
+    return round(tokens * widest * (2 * width + 8)) + dora
+
+
+def _probe(spec: JobSpec, shape: ModelShape, adapters: LayerAdapters, width: int, batch: MicroBatch) -> int:
+    """Suppression goes forward only; gates go backward through all layers, with all adapters' gradients."""
+    pairs = 2 if spec.method.type == "dpo" else 1
+    beside = max(_logits(spec, shape, batch), _transient(shape, adapters, width, pairs * batch.tokens))
+    if spec.ist is None or spec.ist.scorer == "suppression":
+        return beside
+    whole = Selection(shape.layers, shape.layers)
+    kept = _kept(shape, adapters, width, batch, training=False)
+    return _activations(kept, whole, pairs * batch.tokens) + beside + shape.layers * adapters.bytes
+
+
+def _loading(shape: ModelShape, width: int, converts: bool) -> int:
+    stored = 4 if converts else shape.stored_bytes
+    peak = shape.parameters * (width if stored == width else stored + width)
+    return max(peak, round(_CONVERTED * 4 * shape.parameters)) if converts else peak
+
+
+def _with_spare(memory: Memory) -> Memory:
+    return replace(memory, allocator=round(_CUDA_SPARE * memory.job))

@@ -1,0 +1,131 @@
+"""What a job would need: memory by part, steps, tokens and time, and whether a device has it.
+
+fits            peak * 1.2 <= memory of the device: predictions are within 20 % of what was measured
+tight           peak <= memory
+does_not_fit    peak > memory
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+from ist_core.planner.adapters import layer_adapters
+from ist_core.planner.devices import Device
+from ist_core.planner.lengths import Lengths, MicroBatch, held_out
+from ist_core.planner.memory import Memory, memory_of
+from ist_core.planner.selections import Selections, selections
+from ist_core.planner.shape import ModelShape
+from ist_core.planner.throughput import MeasuredRun, Seconds, operations, seconds
+from ist_core.spec import JobSpec
+
+MARGIN = 1.2
+"""Room for what the prediction may be wrong by."""
+
+Verdict = Literal["fits", "tight", "does_not_fit"]
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """Where a job would run and on what, beside its spec."""
+
+    shape: ModelShape
+    device: Device
+    lengths: Lengths
+    validation_rows: int | None = None
+    converts: bool = False
+    """Whether the base model is a GGUF file that has not been converted yet."""
+    measured: MeasuredRun | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a job would need on a device."""
+
+    verdict: Verdict
+    memory: Memory
+    steps: int
+    rows: int
+    """Rows that are trained on."""
+    tokens: int
+    """Expected in all steps together, without padding."""
+    seconds: Seconds
+    trainable_parameters: int
+    total_parameters: int
+    """With the adapters."""
+    selections: Selections
+    operations_per_token: float
+
+
+def plan(spec: JobSpec, setting: Setting) -> Plan:
+    """Return what the job `spec` would need; nothing is loaded.
+
+    Raises:
+        AdapterError: if the adapters' targets are not in the model.
+    """
+    shape, device = setting.shape, setting.device
+    adapters = layer_adapters(shape, spec.adapter)
+    lengths = setting.lengths.cut(spec.max_length)
+    probed = spec.ist is not None and spec.ist.uses_scores
+    rows, held = held_out(lengths.rows, probed=probed, validation_rows=setting.validation_rows)
+    steps = _steps(spec, rows)
+    size = spec.micro_batch_size or spec.batch_size
+    mean, probe = lengths.mean(size), _probe_batch(spec, lengths, held)
+    chosen = selections(spec.ist, layers=shape.layers, steps=steps)
+    memory = memory_of(
+        spec,
+        shape,
+        adapters,
+        device,
+        worst=lengths.worst(size),
+        mean=mean,
+        probe=probe,
+        chosen=chosen,
+        tokens=lengths.rows * lengths.tokens,
+        converts=setting.converts,
+    )
+    probed_rows = min(held, spec.ist.probe_batch_size) if spec.ist else 0
+    work = operations(spec, shape, adapters, chosen, mean, probed=probed_rows)
+    pairs = 2 if spec.method.type == "dpo" else 1
+    step_tokens = pairs * min(spec.batch_size, rows) * lengths.tokens
+    trainable = shape.layers * adapters.parameters
+    return Plan(
+        verdict=_verdict(memory.peak, device.memory_bytes),
+        memory=memory,
+        steps=steps,
+        rows=rows,
+        tokens=round(steps * step_tokens),
+        seconds=seconds(
+            spec,
+            shape,
+            device,
+            step_operations=work,
+            steps=steps,
+            micro_batches=math.ceil(spec.batch_size / size),
+            measured=setting.measured,
+        ),
+        trainable_parameters=trainable,
+        total_parameters=shape.parameters + trainable,
+        selections=chosen,
+        operations_per_token=work / step_tokens,
+    )
+
+
+def _steps(spec: JobSpec, rows: int) -> int:
+    steps = spec.n_epochs * math.ceil(rows / spec.batch_size)
+    return min(steps, spec.max_steps) if spec.max_steps else steps
+
+
+def _probe_batch(spec: JobSpec, lengths: Lengths, held: int) -> MicroBatch | None:
+    """The largest micro-batch of a probe: without micro_batch_size all its rows go through at once."""
+    if spec.ist is None or not held:
+        return None
+    rows = min(held, spec.ist.probe_batch_size)
+    return lengths.worst(min(rows, spec.micro_batch_size or max(spec.batch_size, rows)))
+
+
+def _verdict(peak: int, memory: int) -> Verdict:
+    if MARGIN * peak <= memory:
+        return "fits"
+    return "tight" if peak <= memory else "does_not_fit"

@@ -1,0 +1,111 @@
+"""Which layers sparse tuning updates in a step: the worst selection of a run, and the mean one.
+
+The backward pass goes from the last layer down to the lowest selected one: depth = L - lowest. At equal
+scores, which is where every run begins, the mean depth of a selection of N among L layers is
+
+    importance, random, lisa   L - (L - N) / (N + 1)          static   N
+    contiguous, one run        L - (L - N) / 2                two runs, depth   see below
+
+Warm-up steps (standard mode) select all layers, so in most runs they are the worst.
+
+    L  layers      N  update_count
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from dataclasses import dataclass
+
+from ist_core.spec import IstSpec
+
+_DRAWS = 2000
+_SEED = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Layers in the backward pass, and those of them whose adapters are updated; means may be fractions."""
+
+    depth: float
+    active: float
+
+
+@dataclass(frozen=True, slots=True)
+class Selections:
+    """The selections of a run."""
+
+    worst: Selection
+    mean: Selection
+    """Over all its steps, warm-up included."""
+    updated: int
+    """Layers that may have been updated by the end: those that the optimizer keeps moments of."""
+    warmup_steps: int
+
+
+def selections(ist: IstSpec | None, *, layers: int, steps: int) -> Selections:
+    """Return the selections of a run of `steps` steps; without IST every step updates all layers."""
+    whole = Selection(layers, layers)
+    if ist is None:
+        return Selections(whole, whole, layers, 0)
+    count = max(1, math.floor(ist.update_fraction * layers))
+    warmup = min(steps, _warmup_steps(ist, steps))
+    share = warmup / steps
+    static = ist.policy == "static"
+    worst = whole if warmup else Selection(count if static else layers, count)
+    depth = _mean_depth(ist, layers, count)
+    mean = Selection(share * layers + (1 - share) * depth, share * layers + (1 - share) * count)
+    hold = _hold(ist)
+    drawn = count if static else min(layers, count * math.ceil((steps - warmup) / hold))
+    return Selections(worst, mean, layers if warmup else drawn, warmup)
+
+
+def _warmup_steps(ist: IstSpec, steps: int) -> int:
+    if ist.mode == "paper":
+        return 0
+    if ist.warmup_steps != "auto":
+        return ist.warmup_steps
+    return math.ceil(steps / 10) if ist.uses_scores else 0
+
+
+def _hold(ist: IstSpec) -> int:
+    if ist.hold != "auto":
+        return ist.hold
+    return 20 if ist.policy == "lisa" else 1
+
+
+def _mean_depth(ist: IstSpec, layers: int, count: int) -> float:
+    match ist.policy:
+        case "static":
+            return count
+        case "contiguous":
+            return _two_runs(layers, count) if ist.runs == 2 and count > 1 else layers - (layers - count) / 2
+        case "depth":
+            return _by_depth(ist, layers, count)
+        case _:
+            return layers - (layers - count) / (count + 1)
+
+
+def _two_runs(layers: int, count: int) -> float:
+    """The mean over all pairs of runs of ceil(N / 2) and floor(N / 2) layers, in either order."""
+    # By where the upper run starts, and how long the lower is; runs that touch are one run in either order.
+    lowest: dict[tuple[int, int, int], int] = {}
+    for lower in {count // 2, count - count // 2}:
+        for start in range(layers - count + 1):
+            lowest[start, 0, 0] = start
+            for second in range(start + lower + 1, layers - (count - lower) + 1):
+                lowest[start, second, lower] = start
+    return layers - sum(lowest.values()) / len(lowest)
+
+
+def _by_depth(ist: IstSpec, layers: int, count: int) -> float:
+    """The mean of draws without replacement by weight 1 / (L - i), mixed with the floor; of a fixed seed."""
+    floor = ist.floor if ist.mode == "standard" else 0.0
+    raw = [1 / (layers - index) for index in range(layers)]
+    weights = [(1 - floor) * value / sum(raw) + floor / layers for value in raw]
+    generator = random.Random(_SEED)  # noqa: S311  # a mean, no secret
+    total = 0
+    for _ in range(_DRAWS):
+        times = [(generator.expovariate(weight), index) for index, weight in enumerate(weights)]
+        total += layers - min(index for _, index in sorted(times)[:count])
+    return total / _DRAWS

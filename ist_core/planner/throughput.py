@@ -1,0 +1,130 @@
+"""How long a run takes: its floating-point operations over what the device is expected to do a second.
+
+Operations of a step on N = B T tokens, n of them learnt; P multiplications of a token in a layer's base
+modules, A in its adapters, and 2 h d T in attention, for queries times keys and weights times values:
+
+    forward    2 N L (P + A + 2 h d T) + 2 n H V
+    backward   2 N depth (P + A + 4 h d T) + 2 N active A + 2 n H V      frozen weights need no gradient
+    probes     every T_p steps K forward passes (suppression), or one forward and one full backward (gate)
+
+    seconds = steps * (operations / (u * rate) + launches)     u: a share of the device's rate, as a range
+
+A job that has run before on the same base model and device tells the rate: then u * rate is what it reached,
+and the range is a quarter either way.
+
+    L  layers    H  hidden    V  vocabulary    h  heads    d  head_dim    B, T  micro-batch and padded length
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from ist_core.planner.adapters import LayerAdapters
+from ist_core.planner.devices import Device
+from ist_core.planner.lengths import MicroBatch
+from ist_core.planner.selections import Selection, Selections
+from ist_core.planner.shape import ModelShape
+from ist_core.spec import IstSpec, JobSpec
+
+_SHARES = {"cpu": (0.4, 0.8, 1.6), "cuda": (0.15, 0.3, 0.5)}
+"""Of a CPU's 50 GFLOP/s a core, of a GPU's data sheet: low, expected, high."""
+_MEASURED = (0.8, 1.0, 1.25)
+_LAUNCH_SECONDS = {"cpu": 0.0, "cuda": 1.5e-3}
+"""Of one layer forward and backward, however few tokens there are."""
+_REWRITTEN = 0.6
+"""A forward pass without adapters and gradients, as DPO's reference needs, over one with them."""
+
+
+@dataclass(frozen=True, slots=True)
+class MeasuredRun:
+    """What a finished job on the same base model and device reached."""
+
+    tokens_per_second: float
+    operations_per_token: float
+    """By `operations`, of that job's own spec."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seconds:
+    """How long training takes, without the model's loading."""
+
+    low: float
+    expected: float
+    high: float
+
+
+def operations(
+    spec: JobSpec,
+    shape: ModelShape,
+    adapters: LayerAdapters,
+    chosen: Selections,
+    mean: MicroBatch,
+    *,
+    probed: int,
+) -> float:
+    """Return the floating-point operations of a mean step, its share of the probes included.
+
+    Args:
+        mean: its micro-batches; there are `batch_size / mean.rows` of them.
+        probed: rows of a probe.
+    """
+    forward = _forward(shape, adapters, mean)
+    backward = _backward(shape, adapters, chosen.mean, mean)
+    if spec.method.type == "dpo":
+        forward, backward = 2 * (1 + _REWRITTEN) * forward, 2 * backward
+    micro_batches = math.ceil(spec.batch_size / mean.rows)
+    return micro_batches * (forward + backward) + _probes(spec.ist, shape, adapters, mean, probed)
+
+
+def seconds(
+    spec: JobSpec,
+    shape: ModelShape,
+    device: Device,
+    *,
+    step_operations: float,
+    steps: int,
+    micro_batches: int,
+    measured: MeasuredRun | None,
+) -> Seconds:
+    """Return how long `steps` steps take."""
+    if measured is not None:
+        rate = measured.tokens_per_second * measured.operations_per_token
+        launches, shares = 0.0, _MEASURED
+    else:
+        wide = device.width(spec.precision) == 4
+        rate = device.flops if wide else device.bfloat16_flops
+        launches, shares = micro_batches * shape.layers * _LAUNCH_SECONDS[device.kind], _SHARES[device.kind]
+    slow, middle, fast = (steps * (step_operations / (share * rate) + launches) for share in shares)
+    return Seconds(fast, middle, slow)
+
+
+def _forward(shape: ModelShape, adapters: LayerAdapters, batch: MicroBatch) -> float:
+    attention = 2 * shape.query_width * batch.length
+    layer = _multiplications(shape) + adapters.multiplications + attention
+    return 2 * batch.tokens * shape.layers * layer + 2 * batch.learnt * shape.hidden * shape.vocabulary
+
+
+def _backward(shape: ModelShape, adapters: LayerAdapters, selection: Selection, batch: MicroBatch) -> float:
+    attention = 4 * shape.query_width * batch.length
+    passing = selection.depth * (_multiplications(shape) + adapters.multiplications + attention)
+    layers = passing + selection.active * adapters.multiplications
+    return 2 * batch.tokens * layers + 2 * batch.learnt * shape.hidden * shape.vocabulary
+
+
+def _multiplications(shape: ModelShape) -> float:
+    linear = sum(linear.inputs * linear.outputs for linear in shape.linears)
+    return linear + 3 * shape.mlp.experts_per_token * shape.mlp.size * shape.hidden
+
+
+def _probes(
+    ist: IstSpec | None, shape: ModelShape, adapters: LayerAdapters, mean: MicroBatch, probed: int
+) -> float:
+    if ist is None or not ist.uses_scores or not probed:
+        return 0.0
+    batches = probed / mean.rows
+    forward = _forward(shape, adapters, mean)
+    whole = forward + _backward(shape, adapters, Selection(shape.layers, shape.layers), mean)
+    suppression = ist.candidates * forward if ist.scorer != "gate" else 0.0
+    gates = whole if ist.scorer != "suppression" else 0.0
+    return batches * (suppression + gates) / ist.probe_interval

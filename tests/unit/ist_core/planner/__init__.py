@@ -1,0 +1,1 @@
+"""The planner, held against transformers, peft and torch themselves."""

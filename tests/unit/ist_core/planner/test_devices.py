@@ -1,0 +1,49 @@
+"""Devices by the names that people and torch give them."""
+
+from __future__ import annotations
+
+import pytest
+
+from ist_core.errors import UnknownDevice
+from ist_core.planner.devices import GPUS, cpu, find_device, machine_memory
+
+
+@pytest.mark.parametrize(
+    ("name", "found"),
+    [
+        ("l4", "l4"),
+        ("NVIDIA L4", "l4"),
+        ("Tesla T4", "t4"),
+        ("NVIDIA A10", "a10"),
+        ("NVIDIA A100-SXM4-80GB", "a100-80gb"),
+        ("NVIDIA A100-PCIE-40GB", "a100-40gb"),
+        ("NVIDIA H100 80GB HBM3", "h100"),
+        ("NVIDIA GeForce RTX 4090", "rtx-4090"),
+        ("L40S", "l40s"),
+        ("v100_32GB", "v100-32gb"),
+    ],
+)
+def test_names(name: str, found: str) -> None:
+    assert find_device(name) == GPUS[found]
+
+
+def test_a_cpu_has_this_machines_memory_and_the_cores_that_are_named() -> None:
+    assert find_device("CPU").memory_bytes == machine_memory() > 10**8
+    assert find_device("cpu (3 threads)").cores == 3
+    assert find_device("cpu (2 threads)").flops == 2 * cpu(cores=1).flops
+
+
+@pytest.mark.parametrize(
+    ("name", "says"), [("h10", "did you mean 'h100'"), ("tpu-v5", "known: cpu, t4"), ("", "known")]
+)
+def test_unknown_devices_are_refused(name: str, says: str) -> None:
+    with pytest.raises(UnknownDevice, match=says) as error:
+        find_device(name)
+    assert (error.value.code, error.value.param) == ("unknown_device", "device")
+
+
+def test_auto_precision_follows_the_device() -> None:
+    assert find_device("t4").width("auto") == cpu().width("auto") == 4
+    assert find_device("l4").width("auto") == 2
+    assert find_device("l4").width("float32") == 4
+    assert cpu().width("bfloat16") == 2
