@@ -45,7 +45,8 @@ class Supervisor:
         while not self._shutting_down.is_set():
             claim = self._claim()
             if claim is None:
-                logger.info("woken for %s: no job is queued", job_id)
+                with log_context(job_id=job_id):
+                    logger.info("woken for %s: no job is queued", job_id)
                 return
             with log_context(job_id=claim.job_id, request_id=self._request_id(claim.job_id)):
                 bus.publish_job(self._redis, claim.job_id, claim.last_seq)
