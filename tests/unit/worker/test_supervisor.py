@@ -31,6 +31,7 @@ from worker.scratch import Scratch
         (-9, 1, Cause.MEMORY, "ran out of memory"),
         (-9, 0, Cause.KILLED, "SIGKILL"),
         (0, 0, Cause.KILLED, "told to stop"),
+        (-15, 0, Cause.KILLED, "told to stop"),
         (-11, 1, Cause.CRASHED, "SIGSEGV"),
         (1, 0, Cause.CRASHED, "exit code 1"),
     ],
