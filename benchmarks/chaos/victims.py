@@ -34,17 +34,22 @@ class Victims:
         self._kills: defaultdict[str, deque[float]] = defaultdict(deque)
 
     def kill_one(self) -> str | None:
-        """SIGKILL to a part that runs now, drawn evenly; returns its name. None: it was not there."""
-        part = self._draw.choice([name for name in PARTS if not self._often(name)])
-        for process in self._stack.processes():
-            if PARTS[part](command_line(process)):
-                try:
-                    process.kill()
-                except psutil.NoSuchProcess:
-                    continue  # it has just ended by itself
-                self._kills[part].append(time.monotonic())
-                return part
-        return None
+        """SIGKILL to one of the parts that run now, drawn evenly; returns its name. None: it was gone."""
+        running = {
+            part: process
+            for process in self._stack.processes()
+            for part, is_it in PARTS.items()
+            if is_it(command_line(process)) and not self._often(part)
+        }
+        if not running:
+            return None
+        part = self._draw.choice(sorted(running))
+        try:
+            running[part].kill()
+        except psutil.NoSuchProcess:
+            return None  # it has just ended by itself
+        self._kills[part].append(time.monotonic())
+        return part
 
     def _often(self, part: str) -> bool:
         recent = [moment for moment in self._kills[part] if moment > time.monotonic() - WINDOW_SECONDS]
