@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import resource
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -18,6 +18,7 @@ _CLEAR = Path("/proc/self/clear_refs")
 _STATUS = Path("/proc/self/status")
 _RESET_PEAK = "5"
 _HIGH_WATER = re.compile(r"^VmHWM:\s+(\d+) kB$", re.MULTILINE)
+_RESIDENT = re.compile(r"^VmRSS:\s+(\d+) kB$", re.MULTILINE)
 
 
 class PeakMemory:
@@ -25,6 +26,8 @@ class PeakMemory:
 
     def __init__(self, device: torch.device) -> None:
         self._device = device
+        self.baseline_bytes = 0 if device.type == "cuda" else _status(_RESIDENT)
+        """What the process held already; CUDA counts the run's tensors alone."""
         if device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(device)
             self.kind = "CUDA bytes allocated, peak since the run began"
@@ -37,10 +40,15 @@ class PeakMemory:
         """Return the peak so far."""
         if self._device.type == "cuda":
             return torch.cuda.max_memory_allocated(self._device)
-        if _STATUS.is_file() and (match := _HIGH_WATER.search(_STATUS.read_text())):
-            return int(match[1]) * 1024
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        return peak if sys.platform == "darwin" else peak * 1024
+        return _status(_HIGH_WATER)
+
+
+def _status(line: re.Pattern[str]) -> int:
+    """Return one of the sizes that Linux tells of the process, in bytes; elsewhere its peak."""
+    if _STATUS.is_file() and (match := line.search(_STATUS.read_text())):
+        return int(match[1]) * 1024
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
 
 
 def _reset_resident_peak() -> bool:
@@ -53,8 +61,12 @@ def _reset_resident_peak() -> bool:
 
 
 @contextmanager
-def memory_advice(spec: JobSpec) -> Iterator[None]:
-    """Turn every way of running out of memory into `MemoryExhausted`, with what to lower."""
+def memory_advice(spec: JobSpec, relief: Callable[[], str | None] = lambda: None) -> Iterator[None]:
+    """Turn every way of running out of memory into `MemoryExhausted`, with what to change.
+
+    Args:
+        relief: asked for it then; None: the simplest that may help.
+    """
     try:
         yield
     except (MemoryError, RuntimeError) as error:
@@ -62,8 +74,10 @@ def memory_advice(spec: JobSpec) -> Iterator[None]:
         cpu = "can't allocate memory" in str(error) or "not enough memory" in str(error)
         if not (isinstance(error, MemoryError | torch.OutOfMemoryError) or cpu):
             raise
-        size = spec.micro_batch_size or spec.batch_size
-        smaller = (
-            f"set micro_batch_size to {size // 2}" if size > 1 else f"lower max_length ({spec.max_length})"
-        )
-        raise MemoryExhausted(f"the device ran out of memory; {smaller}", param="micro_batch_size") from error
+        advice = relief() or _smaller(spec)
+        raise MemoryExhausted(f"the device ran out of memory; {advice}", param="micro_batch_size") from error
+
+
+def _smaller(spec: JobSpec) -> str:
+    size = spec.micro_batch_size or spec.batch_size
+    return f"set micro_batch_size to {size // 2}" if size > 1 else f"lower max_length ({spec.max_length})"

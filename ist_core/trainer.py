@@ -17,6 +17,7 @@ from ist_core.device import device_name, pick_device, pick_dtype
 from ist_core.encoding import ensure_template
 from ist_core.examples import Examples, load_rows
 from ist_core.fingerprint import Fingerprint, fingerprint
+from ist_core.forecast import Forecast
 from ist_core.ist import IST, adapter_layers
 from ist_core.loop import Loop, total_steps
 from ist_core.memory import PeakMemory, memory_advice
@@ -61,7 +62,7 @@ def train(
     device = pick_device()
     run = _Run(spec, output_dir, emit, StopCheck(should_stop), device)
     devices = [device] if device.type == "cuda" else []
-    with memory_advice(spec), torch.random.fork_rng(devices=devices):
+    with memory_advice(spec, run.relief), torch.random.fork_rng(devices=devices):
         torch.manual_seed(spec.seed)
         try:
             return run.to_end(_source(spec, catalog), cache_dir or default_cache(), resume_from)
@@ -87,6 +88,7 @@ class _Run:
         self.device = device
         self.memory = PeakMemory(device)
         self.progress = Progress()
+        self.forecast: Forecast | None = None
         self.checkpoints: CheckpointFolder | None = None
 
     def to_end(self, source: ModelSource, cache_dir: Path, resume_from: Path | None) -> TrainResult:
@@ -98,12 +100,14 @@ class _Run:
         identity = fingerprint(self.spec, rows, device=self.device, dtype=dtype)
         # What was told when the run began is not told again when it goes on.
         resumption = self._resume(checkpoint, identity) if checkpoint else None
+        self.forecast = forecast = Forecast(self.spec, source, cache_dir=cache_dir, device=self.device)
         base = load_base_model(source, cache_dir=cache_dir, dtype=dtype, device=self.device)
         self.check_stop()
         messages = _template_messages(base.tokenizer)
         model = add_adapters(base.model, self.spec.adapter, seed=stream_seed(self.spec.seed, "adapter"))
         task = make_task(rows, self.spec, model, base.tokenizer, folder=self.output_dir)
         examples = task.examples
+        forecast.see(examples)
         self.check_stop()
         with StepTable(self.output_dir, earlier=checkpoint.steps_csv if checkpoint else None) as table:
             total = total_steps(self.spec, len(examples.training))
@@ -125,7 +129,7 @@ class _Run:
             )
             loop.to_end(examples.training, total)
             with storing("the trained adapter", then="resume from the last checkpoint"):
-                self._save(state, base.source, dtype)
+                self._save(state, base.source, dtype, forecast)
             table.finish()
         return self.result(stopped=False)
 
@@ -175,7 +179,13 @@ class _Run:
         for message in messages:
             self.emit(message)
 
-    def _save(self, state: TrainingState, source: ModelSource, dtype: torch.dtype) -> None:
+    def relief(self) -> str | None:
+        """Say what to change when memory runs out, if the planner knows."""
+        return self.forecast.relief() if self.forecast else None
+
+    def _save(
+        self, state: TrainingState, source: ModelSource, dtype: torch.dtype, forecast: Forecast
+    ) -> None:
         save_adapter(state.model, state.tokenizer, self.output_dir)
         progress, layers = self.progress, range(len(state.layers))
         report: dict[str, JsonValue] = {
@@ -191,6 +201,7 @@ class _Run:
             "tokens_per_second": progress.trained_tokens / progress.seconds,
             "peak_memory_bytes": self._peak_bytes(),
             "peak_memory_kind": self.memory.kind,
+            "memory": forecast.report(self._peak_bytes(), self.memory),
             "importance": list(state.ist.importance) if state.ist else [0.0 for _ in layers],
             "layer_updates": [progress.updates.get(layer, 0) for layer in layers],
             "versions": versions(),

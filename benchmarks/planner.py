@@ -1,0 +1,115 @@
+"""Predicted beside measured memory of real runs: `python -m benchmarks.planner [--quick] [--only TEXT]`.
+
+Every run is a process of its own, as in the service; what it predicts and measures is in its report
+(`ist_core/forecast.py`). Writes benchmarks/results/planner.json, exits 1 when a prediction is off by more
+than 20 %. The constants that the allocator's waste is predicted with were fitted on runs like the `fitted`
+ones; the others check that they carry over.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import random
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from benchmarks.planner_settings import GPT2, LLAMA, Case, cases, quick_cases
+
+RESULTS = Path(__file__).parent / "results" / "planner.json"
+TOLERANCE = 0.2
+ROWS = 64
+TEMPLATE_TOKENS = 40
+"""What SmolLM2's chat template adds to a row, about."""
+WORDS = ("order", "lamp", "table", "quick", "please", "deliver", "seven", "blue", "paper", "city", "garden")
+
+
+def run(case: Case, folder: Path) -> dict[str, Any]:
+    """Train one case in a process of its own, and return its report's memory.
+
+    Raises:
+        RuntimeError: if the run fails, with the end of what it wrote.
+    """
+    data, output = folder / "rows.jsonl", folder / "output"
+    data.write_text("".join(json.dumps(row) + "\n" for row in _rows(case)), encoding="utf-8")
+    spec = {**case.spec, "training_file": str(data)}
+    if spec["model"] in (GPT2, LLAMA):
+        spec["model"] = str(folder.parent / spec["model"])
+    call = [sys.executable, "-m", "benchmarks.planner_run", json.dumps(spec), str(output), str(folder.parent)]
+    done = subprocess.run(call, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RuntimeError(f"{case.name}: {done.stderr[-2000:]}")
+    memory: dict[str, Any] = json.loads((output / "report.json").read_text())["memory"]
+    return memory
+
+
+def _rows(case: Case) -> list[dict[str, Any]]:
+    """Rows of random words, the longest of about `case.length` tokens, the shortest of half of that."""
+    draw = random.Random(0)  # noqa: S311  # no secret
+    rows = []
+    for index in range(ROWS):
+        share = 1.0 if index % 8 == 0 else draw.uniform(0.5, 1.0)
+        words = max(8, round(share * case.length) - TEMPLATE_TOKENS)
+        ask, answer = (" ".join(draw.choices(WORDS, k=max(2, round(part * words)))) for part in (0.6, 0.4))
+        rows.append(_pair(ask, answer) if case.method == "dpo" else _chat(ask, answer))
+    return rows
+
+
+def _chat(ask: str, answer: str) -> dict[str, Any]:
+    return {"messages": [{"role": "user", "content": ask}, {"role": "assistant", "content": answer}]}
+
+
+def _pair(ask: str, answer: str) -> dict[str, Any]:
+    return {
+        "input": {"messages": [{"role": "user", "content": ask}]},
+        "preferred_output": [{"role": "assistant", "content": answer}],
+        "non_preferred_output": [{"role": "assistant", "content": "no " + answer}],
+    }
+
+
+def line(case: Case, memory: dict[str, Any]) -> dict[str, Any]:
+    """What is kept of a run, in MB."""
+    return {
+        "name": case.name,
+        "fitted": case.fitted,
+        "predicted_mb": round(memory["predicted_bytes"] / 1e6),
+        "measured_mb": round(memory["measured_bytes"] / 1e6),
+        "ratio": round(memory["ratio"], 3),
+        "baseline_mb": round(memory["baseline_bytes"] / 1e6),
+    }
+
+
+def main() -> int:
+    """Run the cases, print a line each, write the results."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="two runs, nothing is written")
+    parser.add_argument("--only", default="", help="runs whose name holds this text; nothing is written")
+    options = parser.parse_args()
+    chosen = quick_cases() if options.quick else cases()
+    chosen = [case for case in chosen if options.only in case.name]
+    lines = []
+    with tempfile.TemporaryDirectory() as place:
+        subprocess.run([sys.executable, "-m", "benchmarks.planner_run", "models", place], check=True)
+        for number, case in enumerate(chosen):
+            folder = Path(place) / str(number)
+            folder.mkdir()
+            lines.append(line(case, run(case, folder)))
+            last = lines[-1]
+            print(
+                f"{last['ratio']:.3f}  {last['predicted_mb']:5} {last['measured_mb']:5}  {case.name}",
+                flush=True,
+            )
+    wrong = [found["name"] for found in lines if abs(found["ratio"] - 1) > TOLERANCE]
+    if not (options.quick or options.only):
+        machine = {"system": platform.platform(), "libc": " ".join(platform.libc_ver())}
+        RESULTS.write_text(json.dumps({"machine": machine, "wrong": wrong, "runs": lines}, indent=1) + "\n")
+    print(f"{len(lines) - len(wrong)} of {len(lines)} within {TOLERANCE:.0%}", *wrong, sep="\n")
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
