@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 # Read by OpenMP when torch loads. Its default, spinning, made a training step 5 to 8 times slower (measured)
 # as soon as another process wanted a core, and beside a database and a web server one always does.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+# Read by oneDNN at its first bfloat16 product. It keeps a compiled kernel for each size it met, by default
+# 1,024 of them: as much memory as a small model after 60 steps, and no faster (measured).
+os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "64")
 
 __all__ = [
     "IST",

@@ -25,6 +25,7 @@ from transformers import PreTrainedTokenizerBase
 from trl.trainer.dpo_config import DPOConfig
 from trl.trainer.dpo_trainer import DPOTrainer
 
+from ist_core.batches import needs_few_widths
 from ist_core.encoding import render
 from ist_core.errors import DatasetError, Problem
 from ist_core.jsonl import MAX_PROBLEMS
@@ -40,6 +41,8 @@ _METRICS = {
     "rewards/margins": "reward_margin",
 }
 """What TRL calls its means over a batch, and what step records call them."""
+_FEW_WIDTHS = 32
+"""Batches are padded to multiples of it where every new length costs memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +94,7 @@ class Preference:
         with callers_random_kept(), no_progress_bars(), _no_mapping_bars():
             self._trainer = DPOTrainer(
                 model=model,
-                args=_config(spec, folder),
+                args=_config(spec, folder, model),
                 train_dataset=_dataset(training, tokenizer),
                 eval_dataset=None if validation is None else _dataset(validation, tokenizer),
                 processing_class=tokenizer,
@@ -148,13 +151,14 @@ def _no_mapping_bars() -> Iterator[None]:
             datasets.enable_progress_bars()
 
 
-def _config(spec: JobSpec, folder: Path) -> DPOConfig:
+def _config(spec: JobSpec, folder: Path, model: PeftModel) -> DPOConfig:
     if not isinstance(spec.method, DpoSpec):
         raise TypeError(f"the method is {spec.method.type}, and this is dpo")
     return DPOConfig(
         str(folder),
         beta=spec.method.beta,
         max_length=spec.max_length,
+        pad_to_multiple_of=_FEW_WIDTHS if needs_few_widths(model.device, model.dtype) else None,
         disable_dropout=spec.adapter.dropout == 0.0,
         seed=spec.seed,
         activation_checkpointing=False,

@@ -8,7 +8,7 @@ import torch
 from peft import PeftModel
 from torch import Tensor
 
-from ist_core.batches import Batch, collate
+from ist_core.batches import Batch, collate, needs_few_widths
 from ist_core.encoding import Example
 from ist_core.loss import summed_loss
 
@@ -20,10 +20,11 @@ class Supervised:
         self._model = model
         self._pad = pad
         self._device = device
+        self._few_widths = needs_few_widths(device, model.dtype)
 
     def collate(self, items: Sequence[Example]) -> Batch:
-        """Return the examples as one batch, padded to the longest."""
-        return collate(items, pad=self._pad, device=self._device)
+        """Return the examples as one batch."""
+        return collate(items, pad=self._pad, device=self._device, few_widths=self._few_widths)
 
     def summed_loss(self, batch: Batch) -> Tensor:
         """Return the sum of the cross entropies in nats."""

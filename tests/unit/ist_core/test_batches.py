@@ -2,9 +2,10 @@
 
 import itertools
 
+import pytest
 import torch
 
-from ist_core.batches import collate, epoch_order, probe_choice
+from ist_core.batches import collate, epoch_order, needs_few_widths, probe_choice, rounded_width
 from ist_core.encoding import Example
 
 
@@ -44,3 +45,24 @@ def test_a_probe_takes_a_new_choice_each_time() -> None:
     choices = [probe_choice(40, size=16, seed=1, number=number) for number in range(9)]
     assert all(one != two for one, two in itertools.combinations(choices, 2))
     assert probe_choice(3, size=16, seed=1, number=10) == [0, 1, 2]
+
+
+def test_few_widths_are_eight_an_octave_and_at_most_an_eighth_longer() -> None:
+    widths = {rounded_width(length) for length in range(64, 129)}
+    assert widths == {64, 72, 80, 88, 96, 104, 112, 120, 128}
+    assert all(length <= rounded_width(length) <= 1.125 * length for length in range(1, 3000))
+
+
+def test_a_batch_of_few_widths_learns_the_same() -> None:
+    row = Example(tuple(range(1, 20)), (False,) * 9 + (True,) * 10, truncated=False)
+    exact, wide = (collate([row], pad=0, device=torch.device("cpu"), few_widths=few) for few in (False, True))
+    assert (exact.tokens.shape, wide.tokens.shape) == ((1, 19), (1, 20))
+    assert wide.targets.tolist() == exact.targets.tolist()
+    assert (wide.size, wide.weight) == (exact.size, exact.weight)
+    assert wide.mask[0, -1] == 0
+
+
+@pytest.mark.parametrize(("dtype", "needed"), [(torch.bfloat16, True), (torch.float32, False)])
+def test_only_bfloat16_on_the_cpu_needs_few_widths(dtype: torch.dtype, needed: bool) -> None:
+    assert needs_few_widths(torch.device("cpu"), dtype) is needed
+    assert not needs_few_widths(torch.device("cuda"), dtype)
