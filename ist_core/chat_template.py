@@ -8,12 +8,11 @@ from datetime import datetime
 from typing import Any, NoReturn
 
 import jinja2
+from isthmus.dataset.chat import ChatMessage
 from jinja2 import nodes
 from jinja2.ext import Extension, loopcontrols
 from jinja2.parser import Parser
 from jinja2.sandbox import ImmutableSandboxedEnvironment
-
-from ist_core.chat import ChatMessage
 
 FALLBACK_TEMPLATE = (
     "{% for message in messages %}"

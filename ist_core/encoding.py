@@ -6,12 +6,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import jinja2
+from isthmus.dataset.chat_rows import ChatRow
+from isthmus.dataset.jsonl import MAX_PROBLEMS
 from transformers import PreTrainedTokenizerBase
 
 from ist_core.chat_template import FALLBACK_TEMPLATE
-from ist_core.dataset import ChatRow
 from ist_core.errors import DatasetError, ModelError, Problem
-from ist_core.jsonl import MAX_PROBLEMS
 
 
 @dataclass(frozen=True, slots=True)

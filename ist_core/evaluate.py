@@ -15,13 +15,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
+from isthmus.dataset import chat_rows
+from isthmus.dataset.chat_rows import ChatMessage, ChatRow
 from peft import PeftModel
 from transformers import PreTrainedTokenizerBase
 
-from ist_core import dataset
 from ist_core.answers import Answerer, longest
 from ist_core.catalog import Catalog, ModelSource, resolve_path_or_name
-from ist_core.dataset import ChatMessage, ChatRow
 from ist_core.device import pick_device
 from ist_core.encoding import ensure_template, render
 from ist_core.errors import AdapterError, DatasetError, EngineError, Problem
@@ -89,7 +89,7 @@ def evaluate(
         EngineError: if the model, the adapter or the data cannot be used.
     """
     start = time.perf_counter()
-    questions = [_question(row) for row in dataset.load(data, param="data")[:limit]]
+    questions = [_question(row) for row in chat_rows.load(data, param="data")[:limit]]
     if not (adapter_dir / "adapter_config.json").is_file():
         # Checked here, because peft would look for the folder's name on the Hub.
         reason = f"the folder {adapter_dir} holds no adapter_config.json; give the adapter folder of a job"

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Generic, TypeVar
 
 import torch
+from isthmus.dataset import chat_rows, preferences
+from isthmus.dataset.chat_rows import ChatRow
+from isthmus.dataset.preferences import PreferenceRow
 
-from ist_core import dataset, preferences
-from ist_core.dataset import ChatRow
-from ist_core.preferences import PreferenceRow
 from ist_core.records import Message
 from ist_core.seeds import stream
 from ist_core.spec import JobSpec
@@ -57,7 +57,7 @@ def load_rows(spec: JobSpec) -> Rows:
 def _load(spec: JobSpec, path: str, param: str) -> Sequence[ChatRow | PreferenceRow]:
     if spec.method.type == "dpo":
         return preferences.load(Path(path), param=param)
-    return dataset.load(Path(path), param=param)
+    return chat_rows.load(Path(path), param=param)
 
 
 def arrange(

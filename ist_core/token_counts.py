@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 from itertools import islice
 
 import jinja2
+from isthmus.dataset.chat import ChatRow
+from isthmus.dataset.preferences import PreferenceRow
+from isthmus.dataset.rows import MAX_PROBLEMS
 from tokenizers import Tokenizer
 
-from ist_core.chat import ChatRow
 from ist_core.errors import Problem
-from ist_core.preferences import PreferenceRow
-from ist_core.rows import MAX_PROBLEMS
 from ist_core.tokenizer_files import ModelTokenizer
 
 MOST_ROWS = 20_000

@@ -6,10 +6,10 @@ from collections.abc import Iterable
 from dataclasses import asdict
 from typing import Any, Literal
 
+from isthmus.dataset.formats import DatasetSummary
 from sqlalchemy import Interval, Select, cast, func, or_, select, tuple_
 from sqlalchemy.orm import Session
 
-from ist_core.formats import DatasetSummary
 from store.ids import new_id
 from store.objects import ObjectInfo
 from store.paging import Page, UnknownCursor, page_of

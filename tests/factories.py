@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import io
 
+from isthmus.dataset.formats import DatasetSummary
+from isthmus.dataset.rows import FormatName
 from sqlalchemy.orm import Session
 
-from ist_core.formats import DatasetSummary
 from ist_core.records import StepRecord
-from ist_core.rows import FormatName
 from ist_core.spec import JobSpec
 from store import jobs, runs
 from store.database import Database

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Query, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import StreamingResponse
+from isthmus.dataset import formats
 
 from api.download import attachment
 from api.errors import bad_request, not_found
@@ -17,7 +18,6 @@ from api.routes.dependencies import ERRORS, After, Identifier, OpenServices, Tx
 from api.transaction import ProjectTransaction
 from api.wire.common import ListWithEnds, with_ends
 from api.wire.files import DeletedFile, FileObject, file_object
-from ist_core import formats
 from store.files import FileInUse, delete_file, find_file, list_files
 from store.tables import File
 

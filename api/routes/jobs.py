@@ -6,6 +6,7 @@ import re
 from functools import partial
 
 from fastapi import APIRouter, Request
+from isthmus.dataset.formats import FORMATS_OF_METHOD
 
 from api.errors import ApiError, bad_request, not_found
 from api.job_request import JobRequest, check_supported, resolve
@@ -17,7 +18,6 @@ from api.transaction import ProjectTransaction
 from api.wire.common import ListOf
 from api.wire.jobs import PRIORITIES, EventObject, JobObject, event_object
 from ist_core.errors import ModelError
-from ist_core.formats import FORMATS_OF_METHOD
 from ist_core.spec import MethodSpec
 from store import bus
 from store.events import list_events

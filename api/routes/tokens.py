@@ -7,12 +7,12 @@ from dataclasses import asdict
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
+from isthmus.dataset import containers, formats
 
 from api.errors import bad_request, not_found
 from api.routes.dependencies import ERRORS, Identifier, OpenServices, Tx
 from api.services import Services
 from api.wire.tokens import TokensObject
-from ist_core import containers, formats
 from ist_core.errors import Problem
 from ist_core.spec import JobSpec
 from ist_core.token_counts import TokenCounts, count, summarise

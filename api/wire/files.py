@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Literal
 
+from isthmus.dataset.rows import ContainerName, FormatName
+
 from api.wire.common import Identified, WireModel, unix, unix_or_none
-from ist_core.rows import ContainerName, FormatName
 from store.tables import File
 
 

@@ -19,6 +19,8 @@ from typing import Any
 import datasets
 import torch
 from datasets import Dataset
+from isthmus.dataset.jsonl import MAX_PROBLEMS
+from isthmus.dataset.preferences import PreferenceRow
 from peft import PeftModel
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
@@ -28,9 +30,7 @@ from trl.trainer.dpo_trainer import DPOTrainer
 from ist_core.batches import needs_few_widths
 from ist_core.encoding import render
 from ist_core.errors import DatasetError, Problem
-from ist_core.jsonl import MAX_PROBLEMS
 from ist_core.models.quiet import no_progress_bars
-from ist_core.preferences import PreferenceRow
 from ist_core.seeds import callers_random_kept
 from ist_core.spec import DpoSpec, JobSpec
 

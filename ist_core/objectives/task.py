@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic
 
+from isthmus.dataset.chat_rows import ChatRow
+from isthmus.dataset.preferences import PreferenceRow
 from peft import PeftModel
 from transformers import PreTrainedTokenizerBase
 
-from ist_core.dataset import ChatRow
 from ist_core.encoding import encode
 from ist_core.examples import Examples, Rows, arrange
 from ist_core.objectives.objective import BatchT, ItemT, Objective
 from ist_core.objectives.supervised import Supervised
-from ist_core.preferences import PreferenceRow
 from ist_core.spec import JobSpec
 
 

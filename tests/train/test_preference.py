@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from isthmus.dataset.preferences import load
 from peft import PeftModel
 from torch import Tensor
 from torch.nn.functional import logsigmoid
@@ -17,7 +18,6 @@ from ist_core import JobSpec, Started
 from ist_core.adapters import add_adapters
 from ist_core.errors import DatasetError
 from ist_core.objectives.preference import Preference
-from ist_core.preferences import load
 from ist_core.records import Emitted, Message
 from tests.train import trainers
 from tests.train.runs import in_one, in_pieces, make_spec, run, steps_of

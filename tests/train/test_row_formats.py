@@ -11,8 +11,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
+from isthmus.dataset.chat_rows import load
 
-from ist_core.dataset import load
 from tests.train.runs import make_spec, run, weights_of
 
 Texts = list[tuple[str, str]]

@@ -9,12 +9,12 @@ from datetime import date
 from pathlib import Path
 
 import pytest
+from isthmus.dataset import chat_rows
+from isthmus.dataset.chat_rows import ChatRow
 
 from api.job_request import JobRequest, resolve
 from examples.tickets import generate
 from examples.tickets.generate import Draw, Ticket, write_date, write_message
-from ist_core import dataset
-from ist_core.dataset import ChatRow
 
 FOLDER = Path(generate.__file__).parent
 KEYS = ["intent", "product", "order_id", "quantity", "date", "urgency"]
@@ -22,12 +22,12 @@ KEYS = ["intent", "product", "order_id", "quantity", "date", "urgency"]
 
 @pytest.fixture(scope="module")
 def train() -> list[ChatRow]:
-    return dataset.load(FOLDER / "train.jsonl")
+    return chat_rows.load(FOLDER / "train.jsonl")
 
 
 @pytest.fixture(scope="module")
 def heldout() -> list[ChatRow]:
-    return dataset.load(FOLDER / "heldout.jsonl")
+    return chat_rows.load(FOLDER / "heldout.jsonl")
 
 
 def answers(rows: list[ChatRow]) -> list[dict[str, object]]:

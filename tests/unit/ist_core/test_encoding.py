@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from isthmus.dataset.chat_rows import ChatMessage, ChatRow
 
-from ist_core.dataset import ChatMessage, ChatRow
 from ist_core.encoding import Example, encode, encode_row, ensure_template
 from ist_core.errors import DatasetError, ModelError
 from tests.tiny_model import CHATML, make_tiny_tokenizer

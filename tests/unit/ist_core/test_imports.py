@@ -7,7 +7,9 @@ import sys
 import pytest
 
 
-@pytest.mark.parametrize("module", ["ist_core", "ist_core.spec", "ist_core.catalog", "ist_core.formats"])
+@pytest.mark.parametrize(
+    "module", ["ist_core", "ist_core.spec", "ist_core.catalog", "isthmus.dataset.formats"]
+)
 def test_no_torch_is_loaded(module: str) -> None:
     code = f"import sys, {module}; print(sorted({{'torch', 'transformers', 'peft'}} & set(sys.modules)))"
     done = subprocess.run(

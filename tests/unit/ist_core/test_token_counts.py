@@ -7,15 +7,15 @@ import shutil
 from pathlib import Path
 
 import pytest
+from isthmus.dataset.chat import ChatMessage, ChatRow
+from isthmus.dataset.preferences import PreferenceRow
 
 from ist_core import token_counts
 from ist_core.catalog import ModelSource
-from ist_core.chat import ChatMessage, ChatRow
 from ist_core.encoding import encode_row, ensure_template
 from ist_core.errors import DatasetError, TokenizerUnavailable
 from ist_core.gguf_cache import converted_folder
 from ist_core.models import BaseModel
-from ist_core.preferences import PreferenceRow
 from ist_core.token_counts import TokenCounts, count, summarise
 from ist_core.tokenizer_files import ModelTokenizer, find_tokenizer, load_tokenizer
 

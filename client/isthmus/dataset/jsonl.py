@@ -7,10 +7,10 @@ import json
 from collections.abc import Iterator
 from typing import BinaryIO
 
-from ist_core.errors import Problem
-from ist_core.rows import MAX_LINE_BYTES, Line, Scanned, json_type
-from ist_core.rows import MAX_PROBLEMS as MAX_PROBLEMS
-from ist_core.rows import FormatName as FormatName
+from isthmus.dataset.problems import Problem
+from isthmus.dataset.rows import MAX_LINE_BYTES, Line, Scanned, json_type
+from isthmus.dataset.rows import MAX_PROBLEMS as MAX_PROBLEMS
+from isthmus.dataset.rows import FormatName as FormatName
 
 
 def scan(stream: BinaryIO, example: str) -> Iterator[Scanned]:

@@ -7,8 +7,8 @@ import csv
 from collections.abc import Iterator, Sequence
 from typing import Any, BinaryIO
 
-from ist_core.errors import Problem
-from ist_core.rows import MAX_LINE_BYTES, Line, RowFormat, Scanned, format_of
+from isthmus.dataset.problems import Problem
+from isthmus.dataset.rows import MAX_LINE_BYTES, Line, RowFormat, Scanned, format_of
 
 DELIMITERS = (",", ";", "\t")
 Formats = Sequence[RowFormat[Any]]

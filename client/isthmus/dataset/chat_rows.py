@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ist_core import containers
-from ist_core.chat import CHAT
-from ist_core.chat import ChatMessage as ChatMessage
-from ist_core.chat import ChatRow as ChatRow
-from ist_core.flat import ALPACA, PROMPT_COMPLETION
-from ist_core.sharegpt import SHAREGPT
+from isthmus.dataset import containers
+from isthmus.dataset.chat import CHAT
+from isthmus.dataset.chat import ChatMessage as ChatMessage
+from isthmus.dataset.chat import ChatRow as ChatRow
+from isthmus.dataset.flat import ALPACA, PROMPT_COMPLETION
+from isthmus.dataset.sharegpt import SHAREGPT
 
 CHAT_FORMATS = (CHAT, PROMPT_COMPLETION, ALPACA, SHAREGPT)
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ist_core.errors import Problem
-from ist_core.rows import JsonObject, Line, RowFormat, found, json_type, text_fault
+from isthmus.dataset.problems import Problem
+from isthmus.dataset.rows import JsonObject, Line, RowFormat, found, json_type, text_fault
 
 ROLES = ("system", "user", "assistant")
 TOOL_KEYS = ("tools", "functions", "parallel_tool_calls")

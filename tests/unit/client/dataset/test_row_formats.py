@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from isthmus.dataset import chat_rows, preferences
+from isthmus.dataset.chat import ChatMessage
+from isthmus.dataset.preferences import PreferenceRow
 
-from ist_core import dataset, preferences
-from ist_core.chat import ChatMessage
 from ist_core.errors import DatasetError
-from ist_core.preferences import PreferenceRow
 
 SYSTEM, USER, ANSWER = (
     ChatMessage("system", "be brief"),
@@ -42,7 +42,7 @@ def _write(path: Path, *rows: object) -> Path:
 def test_a_row_is_read_as_a_conversation(
     tmp_path: Path, row: dict[str, Any], messages: tuple[ChatMessage, ...]
 ) -> None:
-    rows = dataset.load(_write(tmp_path / "a.jsonl", row, row))
+    rows = chat_rows.load(_write(tmp_path / "a.jsonl", row, row))
     assert [(row.line, row.messages) for row in rows] == [(1, messages), (2, messages)]
 
 
@@ -101,7 +101,7 @@ def test_a_bad_row_is_named_with_its_path(
     tmp_path: Path, good: dict[str, Any], bad: dict[str, Any], place: str, reason: str
 ) -> None:
     with pytest.raises(DatasetError) as caught:
-        dataset.load(_write(tmp_path / "a.jsonl", good, bad))
+        chat_rows.load(_write(tmp_path / "a.jsonl", good, bad))
     problem = caught.value.problems[0]
     assert (problem.line, problem.path) == (2, place)
     assert reason in problem.reason

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from ist_core.chat import ChatMessage, ChatRow, answered, tool_problems
-from ist_core.errors import Problem
-from ist_core.rows import JsonObject, Line, RowFormat, found, json_type, text_fault
+from isthmus.dataset.chat import ChatMessage, ChatRow, answered, tool_problems
+from isthmus.dataset.problems import Problem
+from isthmus.dataset.rows import JsonObject, Line, RowFormat, found, json_type, text_fault
 
 SPEAKERS = {
     "system": "system",

@@ -6,8 +6,8 @@ import io
 from pathlib import Path
 
 import pytest
+from isthmus.dataset import chat_rows, csv_table, formats, preferences
 
-from ist_core import csv_table, dataset, formats, preferences
 from ist_core.errors import DatasetError
 
 
@@ -22,7 +22,7 @@ def test_a_table_is_told_by_its_header_and_read_with_its_line_numbers(tmp_path: 
     path = tmp_path / "training.jsonl"  # as the worker calls it
     text = '\ufeffprompt|completion|note\r\n"two\nlines"|"a ""word"""|1\r\nb|c|2\r\n'
     path.write_text(text.replace("|", mark), encoding="utf-8", newline="")
-    rows = dataset.load(path)
+    rows = chat_rows.load(path)
     assert [(row.line, row.messages[0].content, row.messages[1].content) for row in rows] == [
         (2, "two\nlines", 'a "word"'),
         (4, "b", "c"),
@@ -41,7 +41,7 @@ def test_pairs_are_loaded(tmp_path: Path) -> None:
     path.write_text("prompt,chosen,rejected\na,b,c\n")
     assert [row.rejected.content for row in preferences.load(path)] == ["c"]
     with pytest.raises(DatasetError, match="the header names prompt, chosen, rejected; a CSV file needs"):
-        dataset.load(path)
+        chat_rows.load(path)
 
 
 @pytest.mark.parametrize(

@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, BinaryIO, Literal
 
-from ist_core import containers
-from ist_core.chat import ChatRow
-from ist_core.dataset import CHAT_FORMATS
-from ist_core.errors import DatasetError, Problem
-from ist_core.oddities import oddities
-from ist_core.preferences import PREFERENCE_FORMATS, PreferenceRow
-from ist_core.rows import MAX_PROBLEMS, ContainerName, FormatName, RowFormat
+from isthmus.dataset import containers
+from isthmus.dataset.chat import ChatRow
+from isthmus.dataset.chat_rows import CHAT_FORMATS
+from isthmus.dataset.oddities import oddities
+from isthmus.dataset.preferences import PREFERENCE_FORMATS, PreferenceRow
+from isthmus.dataset.problems import DatasetError, Problem
+from isthmus.dataset.rows import MAX_PROBLEMS, ContainerName, FormatName, RowFormat
 
 FORMATS_OF_METHOD: Mapping[Literal["supervised", "dpo"], Sequence[RowFormat[Any]]] = MappingProxyType(
     {"supervised": CHAT_FORMATS, "dpo": PREFERENCE_FORMATS}

@@ -14,8 +14,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from ist_core.errors import Problem
-from ist_core.rows import MAX_LINE_BYTES, Line, RowFormat, Scanned, format_of
+from isthmus.dataset.problems import Problem
+from isthmus.dataset.rows import MAX_LINE_BYTES, Line, RowFormat, Scanned, format_of
 
 MAGIC = b"PAR1"
 MAX_ROWS = 10_000_000

@@ -6,8 +6,8 @@ import io
 import json
 
 import pytest
+from isthmus.dataset import formats
 
-from ist_core import formats
 from ist_core.errors import DatasetError
 
 PREFERENCE_FREE = {"messages": [{"role": "assistant", "content": "hello"}]}

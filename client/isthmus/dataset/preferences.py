@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from ist_core import containers
-from ist_core.chat import NO_TOOLS, TOOL_KEYS, ChatMessage, read_messages
-from ist_core.errors import Problem
-from ist_core.rows import JsonObject, Line, RowFormat, found, text_fault
+from isthmus.dataset import containers
+from isthmus.dataset.chat import NO_TOOLS, TOOL_KEYS, ChatMessage, read_messages
+from isthmus.dataset.problems import Problem
+from isthmus.dataset.rows import JsonObject, Line, RowFormat, found, text_fault
 
 INPUT_KEYS = ("messages", *TOOL_KEYS)
 ONE_ANSWER = "exactly one assistant message"

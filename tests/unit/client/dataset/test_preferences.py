@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from isthmus.dataset import chat_rows, preferences
+from isthmus.dataset.chat_rows import ChatMessage
+from isthmus.dataset.preferences import PreferenceRow
 
-from ist_core import dataset, preferences
-from ist_core.dataset import ChatMessage
 from ist_core.errors import DatasetError
-from ist_core.preferences import PreferenceRow
 
 USER, GOOD, BAD = (
     {"role": "user", "content": "hi"},
@@ -106,4 +106,4 @@ def test_every_fault_of_a_row_is_told(path: Path) -> None:
 
 def test_a_chat_reader_calls_a_preference_row_by_its_name(path: Path) -> None:
     with pytest.raises(DatasetError, match=r"line 1: is a preference row; a row is \{\"messages\""):
-        dataset.load(_write(path, ROW))
+        chat_rows.load(_write(path, ROW))

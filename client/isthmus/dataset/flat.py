@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from ist_core.chat import ChatMessage, ChatRow
-from ist_core.errors import Problem
-from ist_core.rows import JsonObject, Line, RowFormat, text_fault
+from isthmus.dataset.chat import ChatMessage, ChatRow
+from isthmus.dataset.problems import Problem
+from isthmus.dataset.rows import JsonObject, Line, RowFormat, text_fault
 
 
 def _read_prompt(line: Line) -> ChatRow | list[Problem]:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, Literal, TypeVar
 
-from ist_core.errors import Problem
+from isthmus.dataset.problems import Problem
 
 MAX_LINE_BYTES = 8 * 1024 * 1024
 MAX_PROBLEMS = 20

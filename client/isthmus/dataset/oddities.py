@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import pairwise
 
-from ist_core.chat import ChatMessage, ChatRow
-from ist_core.errors import Problem
-from ist_core.preferences import PreferenceRow
+from isthmus.dataset.chat import ChatMessage, ChatRow
+from isthmus.dataset.preferences import PreferenceRow
+from isthmus.dataset.problems import Problem
 
 
 def oddities(row: ChatRow | PreferenceRow) -> Iterator[Problem]:

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO, Generic
 
-from ist_core import csv_table, jsonl, parquet
-from ist_core.errors import DatasetError, Problem
-from ist_core.rows import MAX_PROBLEMS, ContainerName, Line, Row, RowFormat, Scanned
+from isthmus.dataset import csv_table, jsonl, parquet
+from isthmus.dataset.problems import DatasetError, Problem
+from isthmus.dataset.rows import MAX_PROBLEMS, ContainerName, Line, Row, RowFormat, Scanned
 
 HEAD_BYTES = 64 * 1024
 PACKED = (

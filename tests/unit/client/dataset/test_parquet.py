@@ -9,8 +9,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from isthmus.dataset import chat_rows, formats, parquet
 
-from ist_core import dataset, formats, parquet
 from ist_core.errors import DatasetError
 
 CHAT = [
@@ -39,7 +39,7 @@ def test_a_table_of_conversations_is_read_in_order(tmp_path: Path) -> None:
     stream.seek(0)  # the check leaves the stream open
     path = tmp_path / "training.jsonl"
     path.write_bytes(stream.read())
-    rows = dataset.load(path)
+    rows = chat_rows.load(path)
     assert [row.line for row in rows] == list(range(1, 601))
     assert rows[-1].messages[1].content == "599!"
 

@@ -4,10 +4,10 @@ import io
 from pathlib import Path
 
 import pytest
+from isthmus.dataset import chat_rows, jsonl
+from isthmus.dataset.rows import Line
 
-from ist_core import dataset, jsonl
 from ist_core.errors import DatasetError
-from ist_core.rows import Line
 
 GOOD = b'{"a": 1}\n'
 
@@ -45,7 +45,7 @@ def test_a_file_without_lines_is_refused(tmp_path: Path, data: bytes | None, say
     if data is not None:
         path.write_bytes(data)
     with pytest.raises(DatasetError, match=says) as caught:
-        dataset.load(path, param="validation_file")
+        chat_rows.load(path, param="validation_file")
     assert caught.value.param == "validation_file"
 
 
@@ -53,6 +53,6 @@ def test_problems_are_capped_and_counted(tmp_path: Path) -> None:
     path = tmp_path / "bad.jsonl"
     path.write_bytes(b"x\n" * 50)
     with pytest.raises(DatasetError, match=r"line 1.*\(and 49 more\)") as caught:
-        dataset.load(path)
+        chat_rows.load(path)
     assert [problem.line for problem in caught.value.problems] == list(range(1, jsonl.MAX_PROBLEMS + 1))
     assert caught.value.total == 50

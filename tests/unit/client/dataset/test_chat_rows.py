@@ -4,9 +4,9 @@ import json
 from pathlib import Path
 
 import pytest
+from isthmus.dataset import chat_rows
+from isthmus.dataset.chat_rows import ChatRow
 
-from ist_core import dataset
-from ist_core.dataset import ChatRow
 from ist_core.errors import DatasetError
 
 GOOD = b'{"messages": [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "yo"}]}\n'
@@ -46,7 +46,7 @@ def path(tmp_path: Path) -> Path:
 def test_a_bad_row_is_named_with_its_path(path: Path, bad: bytes, place: str, reason: str) -> None:
     path.write_bytes(GOOD + bad + GOOD)
     with pytest.raises(DatasetError) as caught:
-        dataset.load(path)
+        chat_rows.load(path)
     problem = caught.value.problems[0]
     assert (problem.line, problem.path) == (2, place)
     assert reason in problem.reason
@@ -55,11 +55,11 @@ def test_a_bad_row_is_named_with_its_path(path: Path, bad: bytes, place: str, re
 
 def test_load_returns_rows_with_lines(path: Path) -> None:
     path.write_bytes(GOOD + GOOD)
-    rows = dataset.load(path)
+    rows = chat_rows.load(path)
     assert [row.line for row in rows] == [1, 2]
     assert rows[0].messages[1].content == "yo"
 
 
 def test_a_row_may_carry_notes_of_its_own(path: Path) -> None:
     path.write_bytes(_line(USER, ANSWER, answer="true", source={"set": "boolq"}))
-    assert [type(row) for row in dataset.load(path)] == [ChatRow]
+    assert [type(row) for row in chat_rows.load(path)] == [ChatRow]

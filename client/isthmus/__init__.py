@@ -1,0 +1,1 @@
+"""Isthmus: fine-tune models on your own machines."""

@@ -1,0 +1,26 @@
+"""The tables: projects, keys, files, jobs and what jobs leave behind (PostgreSQL 15 or later)."""
+
+from store.tables.base import Base, State
+from store.tables.files import File, Upload, UploadPart
+from store.tables.jobs import Job
+from store.tables.results import Checkpoint, TunedModel
+from store.tables.series import Event, StepRecord
+from store.tables.tenants import ApiKey, Project
+from store.tables.webhooks import Webhook, WebhookDelivery
+
+__all__ = [
+    "ApiKey",
+    "Base",
+    "Checkpoint",
+    "Event",
+    "File",
+    "Job",
+    "Project",
+    "State",
+    "StepRecord",
+    "TunedModel",
+    "Upload",
+    "UploadPart",
+    "Webhook",
+    "WebhookDelivery",
+]

@@ -1,0 +1,85 @@
+"""Fine-tuning jobs."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import BigInteger, ForeignKey, Index, SmallInteger, func
+from sqlalchemy.orm import Mapped, mapped_column
+
+from store.tables.base import Base, State, StateColumn
+
+
+class Job(Base):
+    """A fine-tuning job. `attempt` is the fencing token: only its holder may write for the job.
+
+    `last_seq` numbers the job's events and step records in one series, allocated under the row's lock.
+    """
+
+    __tablename__ = "jobs"
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    project_id: Mapped[str] = mapped_column(ForeignKey("projects.id"))
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    state: Mapped[State] = mapped_column(StateColumn)
+    spec: Mapped[dict[str, Any]]
+    """The resolved `ist_core.spec.JobSpec`, file ids in place of paths."""
+    request: Mapped[dict[str, Any]]
+    """The request as it came (for `method`, `integrations` and what differed from the defaults)."""
+    request_id: Mapped[str | None]
+    """The `x-request-id` of the answer that made the job, which the lines of its logs have."""
+    provenance: Mapped[dict[str, Any] | None]
+    """What its latest run was made with (`store.bundle.Provenance`)."""
+    model: Mapped[str]
+    training_file: Mapped[str] = mapped_column(ForeignKey("files.id"))
+    validation_file: Mapped[str | None] = mapped_column(ForeignKey("files.id"))
+    suffix: Mapped[str | None]
+    # "metadata" is taken by SQLAlchemy's declarative base.
+    user_metadata: Mapped[dict[str, Any]] = mapped_column("metadata", server_default="{}")
+    priority: Mapped[int] = mapped_column(SmallInteger, server_default="0")
+    """Of the queued jobs, those with the highest are taken first."""
+
+    attempt: Mapped[int] = mapped_column(server_default="0")
+    losses: Mapped[int] = mapped_column(server_default="0")
+    """How many of the attempts ended because the worker or its trainer was lost; a job given back in order is
+    not one."""
+    retrying: Mapped[bool] = mapped_column(server_default="false")
+    """Queued because its last run broke off, not because it is new or was paused."""
+    claimed_at: Mapped[datetime | None]
+    """When its latest run began: the project that was served longest ago comes next."""
+    worker: Mapped[str | None]
+    lease_expires_at: Mapped[datetime | None]
+    sent_at: Mapped[datetime | None]
+    """When the queue last took a wake-up for the job; None: not yet, the scheduler sends it."""
+    cancel_requested: Mapped[bool] = mapped_column(server_default="false")
+    pause_requested: Mapped[bool] = mapped_column(server_default="false")
+
+    last_seq: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    step: Mapped[int] = mapped_column(server_default="0")
+    total_steps: Mapped[int | None]
+    layers: Mapped[int | None]
+    trained_tokens: Mapped[int | None] = mapped_column(BigInteger)
+    started_at: Mapped[datetime | None]
+    run_started_at: Mapped[datetime | None]
+    """When the run that holds the job began; None: it is not running."""
+    run_seconds: Mapped[float] = mapped_column(server_default="0")
+    """How long the runs that are over took, together."""
+    finished_at: Mapped[datetime | None]
+    fine_tuned_model: Mapped[str | None]
+    result_files: Mapped[list[str]] = mapped_column(server_default="[]")
+    report: Mapped[dict[str, Any] | None]
+    error: Mapped[dict[str, Any] | None]
+    """`{code, message, param}` of a failed job."""
+
+    __table_args__ = (
+        Index("ix_jobs_project_id_created_at_id", "project_id", "created_at", "id"),
+        Index("ix_jobs_ended", "project_id", "state", postgresql_where="finished_at IS NOT NULL"),
+        Index("ix_jobs_project_id_claimed_at", "project_id", "claimed_at"),
+        Index(
+            "ix_jobs_live",
+            "state",
+            "created_at",
+            postgresql_where="state in ('validating_files', 'queued', 'running', 'paused')",
+        ),
+    )
