@@ -3,7 +3,8 @@
 EngineError
 ├── DatasetError      invalid_dataset      lines of a data file that cannot be used
 ├── ModelError        model_not_found      a base model that cannot be found or read
-│   └── TokenizerUnavailable  tokenizer_unavailable  a model whose tokenizer is not at hand without loading it
+│   ├── TokenizerUnavailable  tokenizer_unavailable  a model whose tokenizer is not at hand without loading it
+│   └── PlanUnavailable       plan_unavailable       a model whose needs cannot be computed from its config
 ├── AdapterError      invalid_adapter      adapters that do not fit the model
 ├── UnknownDevice     unknown_device       a device that no plan can be made for
 ├── IstError          invalid_ist          sparse tuning that does not fit the model
@@ -36,6 +37,12 @@ class TokenizerUnavailable(ModelError):
     """A model whose tokenizer is not at hand without loading it."""
 
     code = "tokenizer_unavailable"
+
+
+class PlanUnavailable(ModelError):
+    """A model whose needs cannot be computed from its config."""
+
+    code = "plan_unavailable"
 
 
 class AdapterError(EngineError):

@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import asdict
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Query
-from isthmus.dataset import containers, formats
 
 from api.errors import bad_request, not_found
+from api.file_tokens import count_tokens
 from api.routes.dependencies import ERRORS, Identifier, OpenServices, Tx
-from api.services import Services
 from api.wire.tokens import TokensObject
-from ist_core.errors import Problem
 from ist_core.spec import JobSpec
-from ist_core.token_counts import TokenCounts, count, summarise
-from ist_core.tokenizer_files import TokenizerFiles, find_tokenizer, load_tokenizer
+from ist_core.token_counts import summarise
+from ist_core.tokenizer_files import find_tokenizer, load_tokenizer
 from store.files import find_file
-from store.tables import File
 from store.tenant import Tenant
-from store.token_counts import load_counts, save_counts
 
 DEFAULT_MAX_LENGTH: int = JobSpec.model_fields["max_length"].default
 
@@ -47,7 +42,7 @@ def tokens(
             code="invalid_purpose",
         )
     found = find_tokenizer(services.catalog.resolve(model), services.settings.cache_dir)
-    counts = _counts(services, file, found)
+    counts = count_tokens(services, file, found)
     summary = asdict(summarise(counts, max_length))
     bins = [{"start": start, "stop": stop, "rows": rows} for start, stop, rows in summary.pop("histogram")]
     return TokensObject.model_validate(
@@ -64,32 +59,3 @@ def tokens(
             **summary,
         }
     )
-
-
-def _counts(services: Services, file: File, found: TokenizerFiles) -> TokenCounts:
-    """What was counted before, or is now."""
-    kept = load_counts(services.objects, file, found.sha256)
-    if kept is not None:
-        return _from_json(kept)
-    known = tuple(formats.FORMATS.values())
-    with services.objects.open(file.key) as stream:
-        rows = containers.good_rows(stream, known)
-        counts = count(rows, load_tokenizer(found), total=file.rows or 0)
-    save_counts(services.objects, file, found.sha256, _to_json(counts))
-    return counts
-
-
-def _to_json(counts: TokenCounts) -> dict[str, Any]:
-    return {
-        "rows": counts.rows,
-        "counted": counts.counted,
-        "lengths": [[length, before, rows] for (length, before), rows in counts.lengths.items()],
-        "refused": counts.refused,
-        "problems": [asdict(problem) for problem in counts.problems],
-    }
-
-
-def _from_json(kept: dict[str, Any]) -> TokenCounts:
-    lengths = Counter({(length, before): rows for length, before, rows in kept["lengths"]})
-    problems = [Problem(**problem) for problem in kept["problems"]]
-    return TokenCounts(**{**kept, "lengths": lengths, "problems": problems})

@@ -11,7 +11,7 @@ from huggingface_hub import hf_hub_download, try_to_load_from_cache
 from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled
 
 from ist_core.catalog import ModelSource
-from ist_core.errors import ModelError
+from ist_core.errors import ModelError, PlanUnavailable
 from ist_core.planner.gguf_header import GgufHeader, read_gguf_header
 
 _WIDTHS = {"float64": 8, "float32": 4, "float16": 2, "bfloat16": 2}
@@ -51,12 +51,14 @@ class Config:
         """A number of 1 or more; `default` where the key is missing or null.
 
         Raises:
-            ModelError: if there is none.
+            PlanUnavailable: if there is none.
         """
         value = self._keys.get(key)
         value = default if value is None else value
         if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise ModelError(f"the model's config has {value!r} as {key}; it must be a whole number above 0")
+            raise PlanUnavailable(
+                f"the model's config has {value!r} as {key}; it must be a whole number above 0"
+            )
         return value
 
     def optional(self, key: str) -> int | None:
@@ -67,7 +69,9 @@ class Config:
         """A number from 0 to below 1, such as a dropout."""
         value = self._keys.get(key, default)
         if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1:
-            raise ModelError(f"the model's config has {value!r} as {key}; it must be a number from 0 to 1")
+            raise PlanUnavailable(
+                f"the model's config has {value!r} as {key}; it must be a number from 0 to 1"
+            )
         return float(value)
 
     def flag(self, key: str, default: bool) -> bool:
@@ -129,11 +133,11 @@ def _from_gguf(header: GgufHeader, name: str) -> Config:
     family = str(header.metadata.get("general.architecture"))
     if family not in _GGUF_FAMILIES:
         known = ", ".join(_GGUF_FAMILIES)
-        raise ModelError(
+        raise PlanUnavailable(
             f"cannot plan for the GGUF file {name!r} of the family {family!r}; planned are: {known}"
         )
     if f"{family}.expert_count" in header.metadata:
-        raise ModelError(f"cannot plan for the GGUF file {name!r}: it is a mixture of experts")
+        raise PlanUnavailable(f"cannot plan for the GGUF file {name!r}: it is a mixture of experts")
     names = _GGUF_GPT2 if family == "gpt2" else _GGUF_KEYS
     keys: dict[str, Any] = {
         ours: header.metadata[f"{family}.{theirs}"]

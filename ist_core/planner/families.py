@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from types import MappingProxyType
 
-from ist_core.errors import ModelError
+from ist_core.errors import PlanUnavailable
 from ist_core.planner.config import Config
 from ist_core.planner.shape import Linear, Mlp, ModelShape, Norms
 
@@ -24,12 +24,14 @@ def shape_of(config: Config) -> ModelShape:
     """Return the shape that a config describes.
 
     Raises:
-        ModelError: if its family is not known here, or a key is missing or of another type.
+        PlanUnavailable: if its family is not known here, or a key is missing or of another type.
     """
     builder = _BUILDERS.get(config.family)
     if builder is None:
         known = ", ".join(sorted(_BUILDERS))
-        raise ModelError(f"cannot plan for a model of the family {config.family!r}; planned are: {known}")
+        raise PlanUnavailable(
+            f"cannot plan for a model of the family {config.family!r}; planned are: {known}"
+        )
     return builder(config)
 
 
@@ -94,7 +96,9 @@ def _mixture(config: Config) -> ModelShape:
     """Llama's attention; the experts are bare parameters, which adapters leave alone."""
     family = config.family
     if config.holds("mlp_only_layers") or config.integer("decoder_sparse_step", 1) != 1:
-        raise ModelError(f"cannot plan for a {family} model of which some layers are no mixture of experts")
+        raise PlanUnavailable(
+            f"cannot plan for a {family} model of which some layers are no mixture of experts"
+        )
     dense = _llama(config)
     size = dense.mlp.size if family == "mixtral" else config.integer("moe_intermediate_size")
     experts = config.optional("num_local_experts") or config.integer("num_experts")
@@ -189,7 +193,9 @@ def _head_norms(norms: Norms, queries: int, keys: int, head_dim: int) -> int:
 def _kept(config: Config, *keys: str, default: str) -> float:
     name = config.text(*keys, default=default)
     if name not in _KEPT_BY:
-        raise ModelError(f"cannot plan for the non-linearity {name!r}; planned are: {', '.join(_KEPT_BY)}")
+        raise PlanUnavailable(
+            f"cannot plan for the non-linearity {name!r}; planned are: {', '.join(_KEPT_BY)}"
+        )
     return _KEPT_BY[name]
 
 

@@ -11,6 +11,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
+from ist_core.errors import EngineError, IstError
 from ist_core.planner.adapters import layer_adapters
 from ist_core.planner.devices import Device
 from ist_core.planner.lengths import Lengths, MicroBatch, held_out
@@ -63,8 +64,11 @@ def plan(spec: JobSpec, setting: Setting) -> Plan:
 
     Raises:
         AdapterError: if the adapters' targets are not in the model.
+        IstError: if sparse tuning is asked for and there is nothing to choose among.
+        EngineError: if bfloat16 is asked for on a GPU that has none.
     """
     shape, device = setting.shape, setting.device
+    _check(spec, shape, device)
     adapters = layer_adapters(shape, spec.adapter)
     lengths = setting.lengths.cut(spec.max_length)
     probed = spec.ist is not None and spec.ist.uses_scores
@@ -110,6 +114,15 @@ def plan(spec: JobSpec, setting: Setting) -> Plan:
         selections=chosen,
         operations_per_token=work / step_tokens,
     )
+
+
+def _check(spec: JobSpec, shape: ModelShape, device: Device) -> None:
+    """Refuse what the run itself would refuse when it begins."""
+    if spec.ist is not None and shape.layers < 2:
+        raise IstError("sparse tuning chooses among layers, and this model has 1; set ist to null")
+    if spec.precision == "bfloat16" and device.kind == "cuda" and not device.bfloat16:
+        reason = f"the device {device.name} has no bfloat16; use precision float32 or auto"
+        raise EngineError(reason, param="precision")
 
 
 def _steps(spec: JobSpec, rows: int) -> int:

@@ -16,6 +16,7 @@ from __future__ import annotations
 import math
 import random
 from dataclasses import dataclass
+from functools import lru_cache
 
 from ist_core.spec import IstSpec
 
@@ -81,7 +82,7 @@ def _mean_depth(ist: IstSpec, layers: int, count: int) -> float:
         case "contiguous":
             return _two_runs(layers, count) if ist.runs == 2 and count > 1 else layers - (layers - count) / 2
         case "depth":
-            return _by_depth(ist, layers, count)
+            return _by_depth(ist.floor if ist.mode == "standard" else 0.0, layers, count)
         case _:
             return layers - (layers - count) / (count + 1)
 
@@ -98,9 +99,9 @@ def _two_runs(layers: int, count: int) -> float:
     return layers - sum(lowest.values()) / len(lowest)
 
 
-def _by_depth(ist: IstSpec, layers: int, count: int) -> float:
+@lru_cache(maxsize=256)
+def _by_depth(floor: float, layers: int, count: int) -> float:
     """The mean of draws without replacement by weight 1 / (L - i), mixed with the floor; of a fixed seed."""
-    floor = ist.floor if ist.mode == "standard" else 0.0
     raw = [1 / (layers - index) for index in range(layers)]
     weights = [(1 - floor) * value / sum(raw) + floor / layers for value in raw]
     generator = random.Random(_SEED)  # noqa: S311  # a mean, no secret

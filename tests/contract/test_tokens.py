@@ -67,7 +67,7 @@ def test_counts_are_kept_by_content_and_tokenizer(
         raise AssertionError("counted again")
 
     with monkeypatch.context() as patch:
-        patch.setattr("api.routes.tokens.count", unwanted)
+        patch.setattr("api.file_tokens.count", unwanted)
         assert _ask(service, first).json() == counted
         assert _ask(service, twin).json() == {**counted, "file_id": twin}
         cut = _ask(service, twin, max_length=8).json()
