@@ -10,7 +10,7 @@ from fastapi import APIRouter, Depends, FastAPI
 from pydantic import ValidationError
 from starlette.middleware import Middleware
 
-from api import errors
+from api import errors, idempotency
 from api.auth import require_admin, require_key
 from api.http_meters import HttpMeasurement, HttpMeters
 from api.middleware import BodyLimit, RequestFrame
@@ -80,6 +80,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     )
     app.state.meters = meters
     errors.install(app)
+    idempotency.install(app)
     app.include_router(_v1())
     app.include_router(session.router)
     app.include_router(health.router)

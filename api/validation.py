@@ -35,7 +35,7 @@ def read_validation_error(error: RequestValidationError, request: Request) -> Re
     if first["type"] == "json_invalid":
         reason = f"The body is not valid JSON: {first['ctx']['error']} at character {first['loc'][1]}"
         return RequestProblem(reason, None, "invalid_json")
-    place = first["loc"][1:] if first["loc"][0] in {"body", "query", "path"} else first["loc"]
+    place = first["loc"][1:] if first["loc"][0] in {"body", "query", "path", "header"} else first["loc"]
     if not place:
         return _whole_body(first, request)
     path = field_path(model, place) if first["loc"][0] == "body" else list(place)

@@ -1,4 +1,4 @@
-"""Removes what nobody needs any more: expired files and uploads, and the bytes of those that are gone."""
+"""Removes what nobody needs any more: expired files, uploads and answers, and the bytes of what is gone."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import logging
 from store import token_counts
 from store.database import Database
 from store.files import expire_files, mark_purged, unpurged_files
+from store.idempotency import forget_answers
 from store.objects import ObjectsAway, ObjectStore
 from store.uploads import expire_uploads, forget_part, parts_left
 
@@ -35,6 +36,7 @@ class Janitor:
     def _expire(self) -> None:
         with self._database.session() as session:
             uploads, files = expire_uploads(session), expire_files(session)
+            forget_answers(session)
         if uploads or files:
             logger.info("expired: %d uploads, files %s", uploads, ", ".join(files) or "none")
 

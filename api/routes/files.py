@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, BinaryIO, Literal
 
 from fastapi import APIRouter, Query, Request
 from fastapi.concurrency import run_in_threadpool
@@ -13,8 +13,10 @@ from isthmus.dataset import formats
 from api.download import attachment
 from api.errors import bad_request, not_found
 from api.forms import file_field, read_form, safe_name, text_field
+from api.idempotency import FormOnce, Once
 from api.receiving import FINE_TUNE, HOUR, MONTH, Incoming, check_purpose, lifetime_of, receive
 from api.routes.dependencies import ERRORS, After, Identifier, OpenServices, Tx
+from api.services import Services
 from api.transaction import ProjectTransaction
 from api.wire.common import ListWithEnds, with_ends
 from api.wire.files import DeletedFile, FileObject, file_object
@@ -58,14 +60,14 @@ UPLOAD_SCHEMA: dict[str, Any] = {
 
 
 @router.post("", openapi_extra=UPLOAD_SCHEMA)
-async def upload(request: Request, services: OpenServices, tx: Tx) -> FileObject:
+async def upload(request: Request, services: OpenServices, tx: Tx, once: FormOnce) -> FileObject:
     """Upload training data. It is checked line by line first: a bad line leaves nothing behind."""
     async with read_form(request, FIELDS) as form:
         purpose = check_purpose(text_field(form, "purpose"))
         lifetime = lifetime_of(text_field(form, ANCHOR), text_field(form, SECONDS))
         file = file_field(form, "file")
         incoming = Incoming(safe_name(file.filename), purpose, file.size or 0, lifetime)
-        return file_object(await run_in_threadpool(receive, file.file, incoming, services, tx))
+        return await run_in_threadpool(_take, file.file, incoming, services, tx, once)
 
 
 @router.get("")
@@ -109,6 +111,14 @@ def content(file_id: Identifier, services: OpenServices, tx: Tx) -> StreamingRes
     """One file's bytes, as they were uploaded."""
     file = the_file(tx, file_id)
     return attachment(services.objects, file.key, filename=file.filename, size=file.bytes)
+
+
+def _take(
+    stream: BinaryIO, incoming: Incoming, services: Services, tx: ProjectTransaction, once: Once
+) -> FileObject:
+    lifetime = None if incoming.lifetime is None else str(incoming.lifetime)
+    once.check_form({"filename": incoming.filename, "lifetime": lifetime}, stream)
+    return once.keep(file_object(receive(stream, incoming, services, tx)))
 
 
 def the_file(tx: ProjectTransaction, file_id: str) -> File:

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Request
 from isthmus.dataset.formats import FORMATS_OF_METHOD
 
 from api.errors import ApiError, bad_request, not_found
+from api.idempotency import JsonOnce
 from api.job_request import JobRequest, check_supported, resolve
 from api.job_view import view_job, view_jobs
 from api.method_request import method_spec
@@ -45,7 +46,7 @@ METADATA_SCHEMA = {
 
 
 @router.post("")
-def create(body: JobRequest, services: OpenServices, tx: Tx) -> JobObject:
+def create(body: JobRequest, services: OpenServices, tx: Tx, once: JsonOnce) -> JobObject:
     """Create a job. The model, the files and every key are checked first: a refusal leaves nothing."""
     check_supported(body)
     if body.webhook is not None:
@@ -69,7 +70,7 @@ def create(body: JobRequest, services: OpenServices, tx: Tx) -> JobObject:
     if body.webhook is not None:
         add_of_job(tx, job.id, body.webhook)
     tx.after_commit(partial(services.queue.wake, job.id))
-    return view_job(tx.tenant.session, job)
+    return once.keep(view_job(tx.tenant.session, job))
 
 
 @router.get("", openapi_extra=METADATA_SCHEMA)

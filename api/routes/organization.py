@@ -7,6 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 
 from api.errors import bad_request, not_found
+from api.idempotency import AdminOnce
 from api.routes.dependencies import ERRORS, AdminTx, After, Identifier, Limit
 from api.transaction import AdminTransaction
 from api.wire.common import ListWithEnds, with_ends
@@ -40,9 +41,9 @@ router = APIRouter(prefix="/organization/projects", tags=["organization"], respo
 
 
 @router.post("")
-def create(body: ProjectRequest, tx: AdminTx) -> ProjectObject:
+def create(body: ProjectRequest, tx: AdminTx, once: AdminOnce) -> ProjectObject:
     """Make a project, without keys and without limits."""
-    return project_object(create_project(tx.session, name=body.name))
+    return once.keep(project_object(create_project(tx.session, name=body.name)))
 
 
 @router.get("")
@@ -86,7 +87,7 @@ def archive(project_id: Identifier, tx: AdminTx) -> ProjectObject:
 
 
 @router.post("/{project_id}/api_keys")
-def create_api_key(project_id: Identifier, body: KeyRequest, tx: AdminTx) -> NewKeyObject:
+def create_api_key(project_id: Identifier, body: KeyRequest, tx: AdminTx, once: AdminOnce) -> NewKeyObject:
     """Make a key of a project. Its `value` is shown this once: the service keeps only its SHA-256."""
     project = _project(tx, project_id)
     if project.archived_at is not None:
@@ -102,7 +103,7 @@ def create_api_key(project_id: Identifier, body: KeyRequest, tx: AdminTx) -> New
         scopes=frozenset(body.scopes),
         lifetime=body.lifetime,
     )
-    return NewKeyObject(**key_object(key, project).model_dump(), value=value)
+    return once.keep(NewKeyObject(**key_object(key, project).model_dump(), value=value))
 
 
 @router.get("/{project_id}/api_keys")

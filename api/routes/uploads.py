@@ -15,6 +15,7 @@ from starlette.datastructures import UploadFile
 
 from api.errors import ApiError, bad_request, not_found
 from api.forms import MAX_NAME, file_field, read_form, safe_name
+from api.idempotency import FormOnce, JsonOnce, Once
 from api.middleware import PART_BYTES, file_too_large, part_too_large
 from api.receiving import ExpiresAfter, Incoming, check_purpose, store_checked, write_row
 from api.routes.dependencies import ERRORS, Identifier, OpenServices, Tx
@@ -85,7 +86,7 @@ class CompleteRequest(RequestModel):
 
 
 @router.post("")
-def create(body: UploadRequest, services: OpenServices, tx: Tx) -> UploadObject:
+def create(body: UploadRequest, services: OpenServices, tx: Tx, once: JsonOnce) -> UploadObject:
     """Begin an upload; it can be completed within an hour."""
     check_purpose(body.purpose)
     media_type = body.mime_type.partition(";")[0].strip().lower()
@@ -108,19 +109,23 @@ def create(body: UploadRequest, services: OpenServices, tx: Tx) -> UploadObject:
         mime_type=media_type,
         file_lifetime=body.expires_after.seconds if body.expires_after else None,
     )
-    return upload_object(upload)
+    return once.keep(upload_object(upload))
 
 
 @router.post("/{upload_id}/parts", openapi_extra=PART_SCHEMA)
-async def add_part(upload_id: Identifier, request: Request, services: OpenServices, tx: Tx) -> PartObject:
+async def add_part(
+    upload_id: Identifier, request: Request, services: OpenServices, tx: Tx, once: FormOnce
+) -> PartObject:
     """Add a part of at most 64 MB; parts may come in any order and at once."""
     await run_in_threadpool(_check_open, upload_id, services, tx)  # before the body is taken
     async with read_form(request, ("data",)) as form:
-        return await run_in_threadpool(_store_part, upload_id, file_field(form, "data"), services, tx)
+        return await run_in_threadpool(_store_part, upload_id, file_field(form, "data"), services, tx, once)
 
 
 @router.post("/{upload_id}/complete")
-def complete(upload_id: Identifier, body: CompleteRequest, services: OpenServices, tx: Tx) -> UploadObject:
+def complete(
+    upload_id: Identifier, body: CompleteRequest, services: OpenServices, tx: Tx, once: JsonOnce
+) -> UploadObject:
     """Join the parts to the file and check it, as files in one request are; said again if it was done."""
     with services.database.session() as session:  # not the request's, which takes no connection until the end
         tenant = Tenant(session, tx.tenant.project_id)
@@ -141,7 +146,7 @@ def complete(upload_id: Identifier, body: CompleteRequest, services: OpenService
     file = write_row(checked, incoming, tx)
     upload.file_id = file.id
     tx.after_commit(partial(_forget_parts, services, upload_id))
-    return upload_object(upload, file)
+    return once.keep(upload_object(upload, file))
 
 
 @router.post("/{upload_id}/cancel")
@@ -155,18 +160,21 @@ def cancel(upload_id: Identifier, services: OpenServices, tx: Tx) -> UploadObjec
     return upload_object(upload)
 
 
-def _store_part(upload_id: str, data: UploadFile, services: Services, tx: ProjectTransaction) -> PartObject:
+def _store_part(
+    upload_id: str, data: UploadFile, services: Services, tx: ProjectTransaction, once: Once
+) -> PartObject:
     """Write the object, then the row; without the row the object goes away again."""
     if (data.size or 0) > PART_BYTES:
         raise part_too_large()
     if not data.size:
         raise bad_request("data: is empty; send a part with bytes", param="data", code="invalid_value")
+    once.check_form({}, data.file)
     part_id = uploads.new_part_id()
     key = uploads.part_key(upload_id, part_id)
     tx.after_rollback(partial(services.objects.delete, key))
     stored = services.objects.put(key, data.file)
     with _refusals():
-        return part_object(uploads.add_part(tx.tenant, upload_id, part_id, stored))
+        return once.keep(part_object(uploads.add_part(tx.tenant, upload_id, part_id, stored)))
 
 
 def _the_upload(tenant: Tenant, upload_id: str) -> Upload:

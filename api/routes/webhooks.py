@@ -5,6 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter
 
 from api.errors import bad_request, not_found
+from api.idempotency import JsonOnce
 from api.routes.dependencies import ERRORS, After, Identifier, Limit, OpenServices, Tx
 from api.services import Services
 from api.transaction import ProjectTransaction
@@ -28,14 +29,15 @@ router = APIRouter(tags=["webhooks"], responses=ERRORS)
 
 
 @router.post("")
-def create(body: WebhookRequest, services: OpenServices, tx: Tx) -> NewWebhookObject:
+def create(body: WebhookRequest, services: OpenServices, tx: Tx, once: JsonOnce) -> NewWebhookObject:
     """Have an address told of the ends of jobs. Its `signing_secret` is shown this once."""
     check_url(body.url, services, param="url")
     try:
         webhook = create_webhook(tx.tenant, name=body.name, url=body.url, event_types=body.event_types)
     except TooManyWebhooks as error:
         raise bad_request(str(error), param=None, code="too_many_webhooks") from error
-    return NewWebhookObject(**webhook_object(webhook).model_dump(), signing_secret=webhook.secret)
+    made = NewWebhookObject(**webhook_object(webhook).model_dump(), signing_secret=webhook.secret)
+    return once.keep(made)
 
 
 @router.get("")

@@ -2,6 +2,7 @@
 
 from store.tables.base import Base, State
 from store.tables.files import File, Upload, UploadPart
+from store.tables.idempotency import IdempotencyKey
 from store.tables.jobs import Job
 from store.tables.results import Checkpoint, TunedModel
 from store.tables.series import Event, StepRecord
@@ -14,6 +15,7 @@ __all__ = [
     "Checkpoint",
     "Event",
     "File",
+    "IdempotencyKey",
     "Job",
     "Project",
     "State",

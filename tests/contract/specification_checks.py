@@ -16,6 +16,7 @@ SEMANTIC = frozenset(
         "conflicting_parameters",
         "default_project",
         "file_in_use",
+        "idempotency_key_reused",
         "invalid_url",
         "tokenizer_unavailable",
         "unsupported_mime_type",

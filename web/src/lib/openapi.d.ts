@@ -3006,7 +3006,10 @@ export interface operations {
     upload_v1_files_post: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Sent again within 24 hours with the same body, the request is answered as at first, and not done again (`idempotent-replayed: true`) */
+                "Idempotency-Key"?: string | null;
+            };
             path?: never;
             cookie?: never;
         };
@@ -3538,7 +3541,10 @@ export interface operations {
     create_v1_fine_tuning_jobs_post: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Sent again within 24 hours with the same body, the request is answered as at first, and not done again (`idempotent-replayed: true`) */
+                "Idempotency-Key"?: string | null;
+            };
             path?: never;
             cookie?: never;
         };
@@ -4838,7 +4844,10 @@ export interface operations {
     create_v1_organization_projects_post: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Sent again within 24 hours with the same body, the request is answered as at first, and not done again (`idempotent-replayed: true`) */
+                "Idempotency-Key"?: string | null;
+            };
             path?: never;
             cookie?: never;
         };
@@ -5190,7 +5199,10 @@ export interface operations {
     create_api_key_v1_organization_projects__project_id__api_keys_post: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Sent again within 24 hours with the same body, the request is answered as at first, and not done again (`idempotent-replayed: true`) */
+                "Idempotency-Key"?: string | null;
+            };
             path: {
                 project_id: string;
             };
@@ -5793,7 +5805,10 @@ export interface operations {
     create_v1_uploads_post: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Sent again within 24 hours with the same body, the request is answered as at first, and not done again (`idempotent-replayed: true`) */
+                "Idempotency-Key"?: string | null;
+            };
             path?: never;
             cookie?: never;
         };
@@ -5965,7 +5980,10 @@ export interface operations {
     complete_v1_uploads__upload_id__complete_post: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Sent again within 24 hours with the same body, the request is answered as at first, and not done again (`idempotent-replayed: true`) */
+                "Idempotency-Key"?: string | null;
+            };
             path: {
                 upload_id: string;
             };
@@ -6054,7 +6072,10 @@ export interface operations {
     add_part_v1_uploads__upload_id__parts_post: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Sent again within 24 hours with the same body, the request is answered as at first, and not done again (`idempotent-replayed: true`) */
+                "Idempotency-Key"?: string | null;
+            };
             path: {
                 upload_id: string;
             };
@@ -6233,7 +6254,10 @@ export interface operations {
     create_v1_webhooks_post: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Sent again within 24 hours with the same body, the request is answered as at first, and not done again (`idempotent-replayed: true`) */
+                "Idempotency-Key"?: string | null;
+            };
             path?: never;
             cookie?: never;
         };
