@@ -1,0 +1,108 @@
+"""The requests about one job, which `client.jobs` and the job itself share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from urllib.parse import quote
+
+from isthmus.core.download import Wanted, download_all, inside
+from isthmus.core.effects import Operation
+from isthmus.core.fetching import fetch
+from isthmus.core.request import Request, get, part, post
+from isthmus.core.retries import Retries
+from isthmus.core.stream import SILENCE_SECONDS
+from isthmus.errors import IsthmusError
+from isthmus.types.jobs import ArtifactList
+from isthmus.types.params import JobParams
+
+PATH = "/v1/fine_tuning/jobs"
+
+
+def create(params: JobParams) -> Request:
+    """A new job; what is None is sent as null, which is not the same as left out (`ist`)."""
+    return post(PATH, params)
+
+
+def list_all(after: str | None, limit: int | None, metadata: Mapping[str, str] | None) -> Request:
+    """Jobs that hold all these pairs of metadata."""
+    pairs = {f"metadata[{key}]": value for key, value in (metadata or {}).items()}
+    return get(PATH, after=after, limit=limit, **pairs)
+
+
+def one(job_id: str) -> Request:
+    """The job as it is."""
+    return get(f"{PATH}/{part(job_id)}")
+
+
+def cancel(job_id: str) -> Request:
+    """Cancel it."""
+    return post(f"{PATH}/{part(job_id)}/cancel")
+
+
+def pause(job_id: str) -> Request:
+    """Pause it."""
+    return post(f"{PATH}/{part(job_id)}/pause")
+
+
+def resume(job_id: str) -> Request:
+    """Let it go on."""
+    return post(f"{PATH}/{part(job_id)}/resume")
+
+
+def events(job_id: str, after: str | None, limit: int | None) -> Request:
+    """Its log."""
+    return get(f"{PATH}/{part(job_id)}/events", after=after, limit=limit)
+
+
+def checkpoints(job_id: str, after: str | None, limit: int | None) -> Request:
+    """Its checkpoints."""
+    return get(f"{PATH}/{part(job_id)}/checkpoints", after=after, limit=limit)
+
+
+def artifacts(job_id: str) -> Request:
+    """What it made."""
+    return get(f"{PATH}/{part(job_id)}/artifacts")
+
+
+def metrics(
+    job_id: str, keys: Sequence[str] | None, after_step: int | None, limit: int | None, points: int | None
+) -> Request:
+    """Its metrics by step."""
+    names = None if keys is None else ",".join(keys)
+    path = f"{PATH}/{part(job_id)}/metrics"
+    return get(path, keys=names, after_step=after_step, limit=limit, points=points)
+
+
+def importance(job_id: str, after_step: int | None, limit: int | None, points: int | None) -> Request:
+    """Its layers' scores by step."""
+    path = f"{PATH}/{part(job_id)}/importance"
+    return get(path, after_step=after_step, limit=limit, points=points)
+
+
+def stream(job_id: str) -> Request:
+    """Its stream of server-sent events; the cursor comes with each connection."""
+    return Request(
+        "GET",
+        f"{PATH}/{part(job_id)}/stream",
+        headers={"Accept": "text/event-stream"},
+        read_timeout=SILENCE_SECONDS,
+    )
+
+
+def download(job_id: str, folder: Path, retries: Retries) -> Operation[list[Path]]:
+    """Save all that a job made in a folder, as the paths of its artifacts say; returns where.
+
+    Raises IsthmusError for a job that has made nothing (yet).
+    """
+    listed = yield from fetch(artifacts(job_id), ArtifactList, retries)
+    if not listed.data:
+        raise IsthmusError(f"job {job_id} has no artifacts: it has some once it has succeeded")
+    wanted = [
+        Wanted(
+            get(f"{PATH}/{part(job_id)}/artifacts/{quote(item.path)}"), inside(folder, item.path), item.sha256
+        )
+        for item in listed.data
+    ]
+    yield from download_all(wanted, retries)
+    return [file.target for file in wanted]

@@ -1,0 +1,135 @@
+"""A job that knows its client: what it is, and what can be done with it."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import PrivateAttr
+
+from isthmus.core.fetching import fetch
+from isthmus.core.request import Request
+from isthmus.core.stream import Cursor, follow
+from isthmus.core.waiting import check_success, until_ended
+from isthmus.errors import IsthmusError
+from isthmus.resources import job_requests as requests
+from isthmus.resources.base import Pages
+from isthmus.sync_driver import SyncDriver
+from isthmus.types.base import Model, Page
+from isthmus.types.jobs import Checkpoint, JobEvent, JobFields
+from isthmus.types.series import Importance, Metrics
+from isthmus.types.stream import JobUpdate, LogLine, OtherUpdate, StepUpdate, read_frame
+
+
+class Job(JobFields):
+    """A fine-tuning job. Its methods ask the service; its fields are as of the last answer."""
+
+    _driver: SyncDriver | None = PrivateAttr(default=None)
+
+    def model_post_init(self, context: Any) -> None:
+        """Take the client that the answer came through."""
+        if isinstance(context, SyncDriver):
+            self._driver = context
+
+    def refresh(self) -> Job:
+        """Ask how it is now; updates the fields and returns the job."""
+        return self._update(self._fetch(requests.one(self.id), Job))
+
+    def wait(self, *, timeout: float | None = None, poll_interval: float = 5.0, check: bool = False) -> Job:
+        """Wait for the job's end, also while the service restarts; returns the job.
+
+        Raises WaitTimedOut after `timeout` seconds, and with `check` JobUnsuccessful unless it succeeded.
+        """
+        driver = self._bound()
+        self._update(
+            driver.run(
+                until_ended(
+                    requests.one(self.id),
+                    Job,
+                    driver.options.retries,
+                    driver,
+                    timeout=timeout,
+                    poll_interval=poll_interval,
+                )
+            )
+        )
+        if check:
+            check_success(self)
+        return self
+
+    def cancel(self) -> Job:
+        """Cancel: at once while queued, else its worker stops it (`state` says `cancelling`)."""
+        return self._update(self._fetch(requests.cancel(self.id), Job))
+
+    def pause(self) -> Job:
+        """Pause: at once while queued, else after a checkpoint (`state` says `pausing`)."""
+        return self._update(self._fetch(requests.pause(self.id), Job))
+
+    def resume(self) -> Job:
+        """Let a paused job go on when its turn comes."""
+        return self._update(self._fetch(requests.resume(self.id), Job))
+
+    def stream(
+        self, *, after: int = 0
+    ) -> Generator[JobUpdate[Job] | LogLine | StepUpdate | OtherUpdate, None, None]:
+        """Yield all that happens, from the beginning (or after the `seq` of `after`) to the job's end.
+
+        Comes back by itself when the connection breaks: nothing is lost, nothing comes twice. The job's own
+        fields follow. Raises APIError where the service refuses, and ConnectionFailed once it has been away
+        for five minutes.
+        """
+        driver = self._bound()
+        operation = follow(requests.stream(self.id), driver.options.retries, Cursor(after))
+        for frame in driver.iterate(operation):
+            update = read_frame(frame, JobUpdate[Job], driver)
+            if isinstance(update, JobUpdate):
+                self._update(update.data)
+            yield update
+
+    def events(self, *, after: str | None = None, limit: int | None = None) -> Pages[JobEvent]:
+        """The job's log, newest first."""
+        return Pages(self._bound(), requests.events(self.id, after, limit), Page[JobEvent])
+
+    def checkpoints(self, *, after: str | None = None, limit: int | None = None) -> Pages[Checkpoint]:
+        """The job's checkpoints, newest first."""
+        return Pages(self._bound(), requests.checkpoints(self.id, after, limit), Page[Checkpoint])
+
+    def metrics(
+        self,
+        *,
+        keys: Sequence[str] | None = None,
+        after_step: int | None = None,
+        limit: int | None = None,
+        points: int | None = None,
+    ) -> Metrics:
+        """Metrics by step: those of `keys` (None: all), or `points` of them that keep the extremes."""
+        return self._fetch(requests.metrics(self.id, keys, after_step, limit, points), Metrics)
+
+    def importance(
+        self, *, after_step: int | None = None, limit: int | None = None, points: int | None = None
+    ) -> Importance:
+        """Each layer's score by step, and the layers updated in it."""
+        return self._fetch(requests.importance(self.id, after_step, limit, points), Importance)
+
+    def download(self, path: str | Path) -> list[Path]:
+        """Save all that the job made in the folder `path`; returns the files.
+
+        Each is checked by its hash and appears whole; called again, it goes on where it broke off.
+        """
+        driver = self._bound()
+        return driver.run(requests.download(self.id, Path(path), driver.options.retries))
+
+    def _fetch(self, request: Request, model: type[Model]) -> Model:
+        driver = self._bound()
+        return driver.run(fetch(request, model, driver.options.retries, driver))
+
+    def _update(self, other: Job) -> Job:
+        self.__dict__.update(other.__dict__)
+        self.__pydantic_extra__ = other.__pydantic_extra__
+        return self
+
+    def _bound(self) -> SyncDriver:
+        if self._driver is None:
+            raise IsthmusError("this job has no client: take it from client.jobs.retrieve(..)")
+        return self._driver

@@ -1,0 +1,154 @@
+"""Jobs, their log and their checkpoints, as the service tells of them."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import JsonValue
+
+from isthmus.types.base import Identified, Lenient
+from isthmus.types.specs import JobSpec
+
+ENDED = frozenset({"succeeded", "failed", "cancelled"})
+Status = Literal["validating_files", "queued", "running", "succeeded", "failed", "cancelled"]
+State = Literal[
+    "validating_files",
+    "queued",
+    "retrying",
+    "running",
+    "pausing",
+    "cancelling",
+    "paused",
+    "succeeded",
+    "failed",
+    "cancelled",
+]
+
+
+class JobError(Lenient):
+    """Why a job failed."""
+
+    code: str
+    message: str
+    param: str | None = None
+
+
+class Hyperparameters(Lenient):
+    """The resolved hyperparameters: numbers, never `auto`."""
+
+    n_epochs: int
+    batch_size: int
+    learning_rate_multiplier: float
+    beta: float | None = None
+    """Of preference training."""
+
+
+class MethodSettings(Lenient):
+    """What a method runs with."""
+
+    hyperparameters: Hyperparameters
+
+
+class Method(Lenient):
+    """What a job learns; the settings of the other type are None."""
+
+    type: Literal["supervised", "dpo"] | str = "supervised"
+    supervised: MethodSettings | None = None
+    dpo: MethodSettings | None = None
+
+
+class JobFields(Identified):
+    """A fine-tuning job's fields; `isthmus.Job` and `isthmus.AsyncJob` have methods, too."""
+
+    object: str = "fine_tuning.job"
+    created_at: int
+    model: str
+    status: Status | str
+    """OpenAI's enum; `state` says precisely what is so."""
+    training_file: str
+    validation_file: str | None = None
+    finished_at: int | None = None
+    estimated_finish: int | None = None
+    fine_tuned_model: str | None = None
+    organization_id: str | None = None
+    error: JobError | None = None
+    result_files: list[str] = []
+    trained_tokens: int | None = None
+    hyperparameters: Hyperparameters | None = None
+    method: Method | None = None
+    seed: int | None = None
+    integrations: list[JsonValue] = []
+    metadata: dict[str, str] = {}
+    suffix: str | None = None
+    state: State | str = ""
+    """More precise than `status`: a paused job is `queued` there, and `paused` here."""
+    priority: Literal["low", "normal", "high"] | str | int = "normal"
+    queue_position: int | None = None
+    """Of a queued job: 1 is the next to be taken."""
+    estimated_start: int | None = None
+    step: int = 0
+    total_steps: int | None = None
+    layers: int | None = None
+    started_at: int | None = None
+    spec: JobSpec | None = None
+    """The job as it runs, complete."""
+    report: dict[str, JsonValue] | None = None
+    last_seq: int = 0
+    """The number of the job's latest event or step record."""
+
+    @property
+    def ended(self) -> bool:
+        """Whether the job has succeeded, failed or been cancelled."""
+        return self.status in ENDED
+
+
+class JobEvent(Identified):
+    """A line of a job's log."""
+
+    object: str = "fine_tuning.job.event"
+    created_at: int
+    level: Literal["info", "warn", "error"] | str
+    message: str
+    type: Literal["message", "metrics"] | str = "message"
+    data: dict[str, JsonValue] = {}
+
+
+class Artifact(Lenient):
+    """A file that a job made."""
+
+    path: str
+    bytes: int
+    sha256: str
+
+
+class ArtifactList(Lenient):
+    """What a job made; empty until it has succeeded."""
+
+    data: list[Artifact]
+
+
+class CheckpointMetrics(Lenient):
+    """The metrics of the checkpoint's step; what was not measured is None."""
+
+    step: float
+    train_loss: float | None = None
+    train_mean_token_accuracy: float | None = None
+    valid_loss: float | None = None
+    valid_mean_token_accuracy: float | None = None
+    full_valid_loss: float | None = None
+    full_valid_mean_token_accuracy: float | None = None
+
+
+class Checkpoint(Identified):
+    """A checkpoint of a job."""
+
+    object: str = "fine_tuning.job.checkpoint"
+    created_at: int
+    fine_tuned_model_checkpoint: str
+    fine_tuning_job_id: str
+    step_number: int
+    metrics: CheckpointMetrics
+    resumable: bool = False
+    """Whether the job can go on from it."""
+    files: list[Artifact] = []
+    """The adapter's."""

@@ -1,0 +1,133 @@
+"""What `jobs.create` takes. A key that is left out is chosen by the service."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, Required, TypedDict
+
+from isthmus.types.specs import IstPolicy
+
+Auto = Literal["auto"]
+
+
+class HyperparameterParams(TypedDict, total=False):
+    """`auto`, or left out: chosen from the data."""
+
+    n_epochs: int | Auto
+    batch_size: int | Auto
+    learning_rate_multiplier: float | Auto
+    """Times 0.001."""
+
+
+class DpoHyperparameterParams(HyperparameterParams, total=False):
+    """Of preference training."""
+
+    beta: float | Auto
+
+
+class SupervisedParams(TypedDict, total=False):
+    """Settings of supervised training."""
+
+    hyperparameters: HyperparameterParams | None
+
+
+class DpoParams(TypedDict, total=False):
+    """Settings of preference training."""
+
+    hyperparameters: DpoHyperparameterParams | None
+
+
+class MethodParams(TypedDict, total=False):
+    """How to train: `supervised` on chat rows, `dpo` on preference rows."""
+
+    type: Required[Literal["supervised", "dpo", "reinforcement"]]
+    supervised: SupervisedParams | None
+    dpo: DpoParams | None
+    reinforcement: Mapping[str, Any] | None
+
+
+class LoraParams(TypedDict, total=False):
+    """Low-rank adapters on every layer."""
+
+    type: Literal["lora"]
+    rank: int
+    alpha: float | None
+    dropout: float
+    dora: bool
+    rslora: bool
+    target_modules: Sequence[str] | None
+
+
+class BottleneckParams(TypedDict, total=False):
+    """Series or parallel bottlenecks on every layer."""
+
+    type: Required[Literal["bottleneck"]]
+    variant: Literal["series", "parallel"]
+    size: int
+    non_linearity: Literal["relu", "gelu", "silu", "tanh"]
+    scaling: float
+    dropout: float
+    target_modules: Sequence[str] | None
+
+
+class IstParams(TypedDict, total=False):
+    """Importance-aware Sparse Tuning; None in its place trains every layer in every step."""
+
+    mode: Literal["standard", "paper"]
+    policy: IstPolicy
+    reading: Literal["multinomial", "uniform"]
+    runs: Literal[1, 2]
+    hold: int | Auto
+    update_fraction: float
+    scorer: Literal["suppression", "gate", "combined"]
+    suppress_fraction: float
+    suppression: float
+    probe_interval: int
+    candidates: int
+    probe_batch_size: int
+    score_rate: float
+    warmup_steps: int | Auto
+    floor: float
+    optimizer_state: Literal["keep", "reset", "offload"]
+
+
+class JobWebhookParams(TypedDict):
+    """An address to tell when the job has ended; you bring the secret, `whsec_` and 24 bytes in base64."""
+
+    url: str
+    secret: str
+
+
+class TrainingParams(TypedDict, total=False):
+    """How to train."""
+
+    adapter: LoraParams | BottleneckParams
+    ist: IstParams | None
+    max_steps: int | None
+    micro_batch_size: int | None
+    learning_rate: float | None
+    schedule: Literal["linear", "cosine", "constant"]
+    warmup_ratio: float
+    weight_decay: float
+    max_grad_norm: float
+    max_length: int
+    precision: Literal["auto", "float32", "bfloat16"]
+    checkpoint_interval: int | None
+    on_out_of_memory: Literal["fail", "retry"]
+    time_limit_minutes: float | None
+
+
+class JobParams(TrainingParams, total=False):
+    """A new job: `model` and `training_file`, and whatever is to be as you say."""
+
+    model: Required[str]
+    training_file: Required[str]
+    validation_file: str | None
+    method: MethodParams | None
+    hyperparameters: HyperparameterParams | None
+    suffix: str | None
+    seed: int | None
+    metadata: Mapping[str, str] | None
+    integrations: Sequence[Mapping[str, Any]] | None
+    priority: Literal["low", "normal", "high"] | int
+    webhook: JobWebhookParams | None

@@ -1,0 +1,80 @@
+"""The spec of a job as it runs, complete and resolved."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from isthmus.types.base import Lenient
+
+IstPolicy = Literal["importance", "random", "static", "lisa", "contiguous", "depth"]
+
+
+class AdapterSpec(Lenient):
+    """An adapter; the fields of the other type are None."""
+
+    type: Literal["lora", "bottleneck"] | str = "lora"
+    target_modules: list[str] | None = None
+    dropout: float = 0.0
+    rank: int | None = None
+    alpha: float | None = None
+    dora: bool | None = None
+    rslora: bool | None = None
+    variant: Literal["series", "parallel"] | str | None = None
+    size: int | None = None
+    non_linearity: Literal["relu", "gelu", "silu", "tanh"] | str | None = None
+    scaling: float | None = None
+
+
+class IstSpec(Lenient):
+    """Importance-aware Sparse Tuning: which layers a step updates."""
+
+    mode: Literal["standard", "paper"] | str = "standard"
+    policy: IstPolicy | str = "importance"
+    reading: Literal["multinomial", "uniform"] | str = "multinomial"
+    runs: Literal[1, 2] | int = 1
+    hold: int | Literal["auto"] | str = "auto"
+    update_fraction: float = 0.25
+    scorer: Literal["suppression", "gate", "combined"] | str = "suppression"
+    suppress_fraction: float = 0.5
+    suppression: float = 0.25
+    probe_interval: int = 10
+    candidates: int = 3
+    probe_batch_size: int = 16
+    score_rate: float = 10.0
+    warmup_steps: int | Literal["auto"] | str = "auto"
+    floor: float = 0.1
+    optimizer_state: Literal["keep", "reset", "offload"] | str = "keep"
+
+
+class MethodSpec(Lenient):
+    """What a job learns."""
+
+    type: Literal["supervised", "dpo"] | str = "supervised"
+    beta: float | None = None
+
+
+class JobSpec(Lenient):
+    """Everything that, with the data, decides the weights."""
+
+    model: str
+    training_file: str
+    validation_file: str | None = None
+    method: MethodSpec = MethodSpec()
+    adapter: AdapterSpec = AdapterSpec()
+    ist: IstSpec | None = None
+    """None: every layer learns in every step."""
+    n_epochs: int
+    batch_size: int
+    seed: int
+    learning_rate: float
+    max_steps: int | None = None
+    micro_batch_size: int | None = None
+    schedule: Literal["linear", "cosine", "constant"] | str = "linear"
+    warmup_ratio: float = 0.0
+    weight_decay: float = 0.0
+    max_grad_norm: float = 1.0
+    max_length: int = 1024
+    precision: Literal["auto", "float32", "bfloat16"] | str = "auto"
+    checkpoint_interval: int | None = None
+    on_out_of_memory: Literal["fail", "retry"] | str = "fail"
+    time_limit_minutes: float | None = None

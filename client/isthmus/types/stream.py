@@ -1,0 +1,72 @@
+"""What a job's stream tells, one after the other."""
+
+from __future__ import annotations
+
+from typing import Any, Generic, Literal, TypeVar
+
+from isthmus.errors import UnexpectedAnswer
+from isthmus.types.base import Lenient
+from isthmus.types.jobs import JobEvent, JobFields
+
+J = TypeVar("J", bound=JobFields)
+
+
+class Step(Lenient):
+    """One optimizer step."""
+
+    step: int
+    time: float
+    """Unix seconds."""
+    metrics: dict[str, float | None] = {}
+    importance: list[float] = []
+    """One score a layer; higher is more important."""
+    active: list[int] = []
+    """The layers updated in this step."""
+    probabilities: list[float] | None = None
+    """Each layer's chance to be updated."""
+
+
+class JobUpdate(Lenient, Generic[J]):
+    """The job as it is now: first in a stream, and after each line of its log."""
+
+    seq: int
+    type: Literal["job"] = "job"
+    data: J
+
+
+class LogLine(Lenient):
+    """A line of the job's log; `seq` is a cursor."""
+
+    seq: int
+    type: Literal["event"] = "event"
+    data: JobEvent
+
+
+class StepUpdate(Lenient):
+    """One optimizer step; `seq` is a cursor."""
+
+    seq: int
+    type: Literal["step"] = "step"
+    data: Step
+
+
+class OtherUpdate(Lenient):
+    """What a later service tells that this version does not know; its fields are attributes."""
+
+    seq: int | None = None
+    type: str
+
+
+def read_frame(
+    frame: dict[str, Any], job_update: type[JobUpdate[J]], context: object
+) -> JobUpdate[J] | LogLine | StepUpdate | OtherUpdate:
+    """A frame as its type; `context` binds the job to its client. Raises UnexpectedAnswer."""
+    models: dict[str, type[JobUpdate[J] | LogLine | StepUpdate]] = {
+        "job": job_update,
+        "event": LogLine,
+        "step": StepUpdate,
+    }
+    try:
+        return models.get(frame["type"], OtherUpdate).model_validate(frame, context=context)
+    except ValueError as error:
+        raise UnexpectedAnswer(f"not a frame of an Isthmus service ({error})") from error
