@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from isthmus.errors import WaitTimedOut as WaitTimedOut
     from isthmus.sync_client import Isthmus as Isthmus
     from isthmus.sync_job import Job as Job
+    from isthmus.types.stream import CheckpointUpdate as CheckpointUpdate
+    from isthmus.types.stream import EvaluationUpdate as EvaluationUpdate
     from isthmus.types.stream import JobUpdate as JobUpdate
     from isthmus.types.stream import LogLine as LogLine
     from isthmus.types.stream import OtherUpdate as OtherUpdate
@@ -53,7 +55,7 @@ _ERRORS = (
     "UnexpectedAnswer",
     "WaitTimedOut",
 )
-_UPDATES = ("JobUpdate", "LogLine", "OtherUpdate", "StepUpdate")
+_UPDATES = ("CheckpointUpdate", "EvaluationUpdate", "JobUpdate", "LogLine", "OtherUpdate", "StepUpdate")
 _HOMES = {
     "AsyncIsthmus": "isthmus.async_client",
     "AsyncJob": "isthmus.async_job",

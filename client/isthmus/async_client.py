@@ -7,10 +7,17 @@ from typing import Self
 import httpx2
 
 from isthmus.async_driver import AsyncDriver
+from isthmus.core.fetching import fetch
+from isthmus.core.request import get
 from isthmus.options import DEFAULT_RETRIES, DEFAULT_TIMEOUT, Options
+from isthmus.resources.checkpoints import AsyncCheckpoints
 from isthmus.resources.files import AsyncFiles
 from isthmus.resources.jobs import AsyncJobs
+from isthmus.resources.keys import AsyncKeys
 from isthmus.resources.models import AsyncModels
+from isthmus.resources.projects import AsyncProjects
+from isthmus.resources.webhooks import AsyncWebhooks
+from isthmus.types.organization import Quota
 
 
 class AsyncIsthmus:
@@ -38,7 +45,15 @@ class AsyncIsthmus:
         self._driver = driver = AsyncDriver(http, options)
         self.files = AsyncFiles(driver)
         self.jobs = AsyncJobs(driver)
+        self.checkpoints = AsyncCheckpoints(driver)
         self.models = AsyncModels(driver)
+        self.webhooks = AsyncWebhooks(driver)
+        self.projects = AsyncProjects(driver)
+        self.keys = AsyncKeys(driver)
+
+    async def quota(self) -> Quota:
+        """The limits of the key's project, and its use of them."""
+        return await self._driver.run(fetch(get("/v1/quota"), Quota, self._driver.options.retries))
 
     def with_options(self, *, timeout: float | None = None, max_retries: int | None = None) -> Self:
         """The same client with another patience: `await client.with_options(timeout=5).models.list()`.

@@ -6,11 +6,18 @@ from typing import Self
 
 import httpx2
 
+from isthmus.core.fetching import fetch
+from isthmus.core.request import get
 from isthmus.options import DEFAULT_RETRIES, DEFAULT_TIMEOUT, Options
+from isthmus.resources.checkpoints import Checkpoints
 from isthmus.resources.files import Files
 from isthmus.resources.jobs import Jobs
+from isthmus.resources.keys import Keys
 from isthmus.resources.models import Models
+from isthmus.resources.projects import Projects
+from isthmus.resources.webhooks import Webhooks
 from isthmus.sync_driver import SyncDriver
+from isthmus.types.organization import Quota
 
 
 class Isthmus:
@@ -38,7 +45,15 @@ class Isthmus:
         self._driver = driver = SyncDriver(http, options)
         self.files = Files(driver)
         self.jobs = Jobs(driver)
+        self.checkpoints = Checkpoints(driver)
         self.models = Models(driver)
+        self.webhooks = Webhooks(driver)
+        self.projects = Projects(driver)
+        self.keys = Keys(driver)
+
+    def quota(self) -> Quota:
+        """The limits of the key's project, and its use of them."""
+        return self._driver.run(fetch(get("/v1/quota"), Quota, self._driver.options.retries))
 
     def with_options(self, *, timeout: float | None = None, max_retries: int | None = None) -> Self:
         """The same client with another patience: `client.with_options(timeout=5).models.list()`.

@@ -32,29 +32,42 @@ class Cursor:
 
     after: int = 0
     """The highest number among the log's lines and the steps that were shown."""
-    _opened: bool = False
-    _fresh: bool = field(default=False)
+    _job_seq: int = -1
+    """The number up to which the job that was shown last tells."""
+    _parts: list[Frame] = field(default_factory=list)
 
     def open(self) -> None:
-        """A new connection has been made."""
-        self._fresh, self._opened = self._opened, True
+        """A new connection is made: parts whose frame did not come any more will come again."""
+        self._parts.clear()
 
-    def takes(self, frame: Frame) -> bool:
-        """Whether the frame is new to the reader; moves the cursor behind it.
+    def take(self, frame: Frame) -> list[Frame]:
+        """What of a frame is new to the reader, in order; moves the cursor behind it.
 
-        The first frame of a connection is the job as it is: on a second connection the reader has it already,
-        or will have it with the next line of the log.
+        A part (a checkpoint, an evaluation) has no number of its own: it is held back until the frame that it
+        is a part of, since both come again if the connection breaks between them.
         """
-        seq = frame.get("seq")
+        if isinstance(part_of := frame.get("part_of"), int):
+            if part_of > self.after:
+                self._parts.append(frame)
+            return []
         if frame["type"] == "job":
-            known, self._fresh = self._fresh, False
-            return not known
+            return [frame] if self._is_newer(frame) else []
+        seq = frame.get("seq")
         if not isinstance(seq, int):
-            return True
+            return [frame]
         if seq <= self.after:
-            return False
+            return []
         self.after = seq
-        return True
+        shown = [part for part in self._parts if part["part_of"] == seq]
+        self._parts.clear()
+        return [*shown, frame]
+
+    def _is_newer(self, frame: Frame) -> bool:
+        """Whether a job frame tells more than the last one: each connection begins with one."""
+        seq = frame["data"].get("last_seq", self._job_seq + 1)
+        newer = bool(seq > self._job_seq)
+        self._job_seq = max(self._job_seq, seq)
+        return newer
 
 
 def follow(request: Request, retries: Retries, cursor: Cursor) -> Operation[None]:
@@ -99,8 +112,8 @@ def _one_connection(request: Request, cursor: Cursor) -> Operation[bool]:
             case "error":
                 raise _refusal(frame)
             case _:
-                if cursor.takes(frame):
-                    yield Emit(frame)
+                for new in cursor.take(frame):
+                    yield Emit(new)
     return False
 
 

@@ -15,6 +15,7 @@ from isthmus.core.stream import SILENCE_SECONDS
 from isthmus.errors import IsthmusError
 from isthmus.types.jobs import ArtifactList
 from isthmus.types.params import JobParams
+from isthmus.types.plan import PlanParams
 
 PATH = "/v1/fine_tuning/jobs"
 
@@ -22,6 +23,11 @@ PATH = "/v1/fine_tuning/jobs"
 def create(params: JobParams) -> Request:
     """A new job; what is None is sent as null, which is not the same as left out (`ist`)."""
     return post(PATH, params)
+
+
+def plan(params: PlanParams) -> Request:
+    """What a job would need."""
+    return post("/v1/fine_tuning/plan", params)
 
 
 def list_all(after: str | None, limit: int | None, metadata: Mapping[str, str] | None) -> Request:

@@ -12,6 +12,7 @@ from isthmus.sync_job import Job
 from isthmus.types.base import Page
 from isthmus.types.jobs import Checkpoint, JobEvent
 from isthmus.types.params import JobParams
+from isthmus.types.plan import Plan, PlanParams
 
 
 class Jobs(Resource):
@@ -23,6 +24,13 @@ class Jobs(Resource):
         Raises BadRequest; its `param` names the field at fault.
         """
         return self._fetch(requests.create(params), Job)
+
+    def plan(self, **params: Unpack[PlanParams]) -> Plan:
+        """What a job would need, without creating it: memory by part, time, and whether it fits.
+
+        Takes what `create` takes, and a `device` or a budget of `memory_bytes`.
+        """
+        return self._fetch(requests.plan(params), Plan)
 
     def list(
         self,
@@ -70,6 +78,13 @@ class AsyncJobs(AsyncResource):
         Raises BadRequest; its `param` names the field at fault.
         """
         return await self._fetch(requests.create(params), AsyncJob)
+
+    async def plan(self, **params: Unpack[PlanParams]) -> Plan:
+        """What a job would need, without creating it: memory by part, time, and whether it fits.
+
+        Takes what `create` takes, and a `device` or a budget of `memory_bytes`.
+        """
+        return await self._fetch(requests.plan(params), Plan)
 
     def list(
         self,

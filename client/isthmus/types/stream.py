@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, Generic, Literal, TypeVar
+from typing import Any, Generic, Literal, TypeAlias, TypeVar
 
 from isthmus.errors import UnexpectedAnswer
 from isthmus.types.base import Lenient
-from isthmus.types.jobs import JobEvent, JobFields
+from isthmus.types.jobs import Checkpoint, JobEvent, JobFields
 
 J = TypeVar("J", bound=JobFields)
 
@@ -50,6 +50,32 @@ class StepUpdate(Lenient):
     data: Step
 
 
+class CheckpointUpdate(Lenient):
+    """A checkpoint that was stored, just before the line of the log that says so."""
+
+    part_of: int
+    """The `seq` of that line."""
+    type: Literal["checkpoint"] = "checkpoint"
+    data: Checkpoint
+
+
+class Evaluation(Lenient):
+    """What was measured on rows held out of the training, in a step."""
+
+    step: int
+    time: float
+    metrics: dict[str, float | None]
+
+
+class EvaluationUpdate(Lenient):
+    """A measurement on held-out rows, just before the step that it was made in."""
+
+    part_of: int
+    """The `seq` of that step."""
+    type: Literal["evaluation"] = "evaluation"
+    data: Evaluation
+
+
 class OtherUpdate(Lenient):
     """What a later service tells that this version does not know; its fields are attributes."""
 
@@ -57,14 +83,18 @@ class OtherUpdate(Lenient):
     type: str
 
 
-def read_frame(
-    frame: dict[str, Any], job_update: type[JobUpdate[J]], context: object
-) -> JobUpdate[J] | LogLine | StepUpdate | OtherUpdate:
+Update: TypeAlias = JobUpdate[J] | LogLine | StepUpdate | CheckpointUpdate | EvaluationUpdate | OtherUpdate
+"""Anything that a stream tells."""
+
+
+def read_frame(frame: dict[str, Any], job_update: type[JobUpdate[J]], context: object) -> Update[J]:
     """A frame as its type; `context` binds the job to its client. Raises UnexpectedAnswer."""
-    models: dict[str, type[JobUpdate[J] | LogLine | StepUpdate]] = {
+    models: dict[str, type[Update[J]]] = {
         "job": job_update,
         "event": LogLine,
         "step": StepUpdate,
+        "checkpoint": CheckpointUpdate,
+        "evaluation": EvaluationUpdate,
     }
     try:
         return models.get(frame["type"], OtherUpdate).model_validate(frame, context=context)
