@@ -9,6 +9,7 @@ import torch
 
 from ist_core.encoding import Example
 from ist_core.seeds import stream
+from ist_core.widths import rounded_width
 
 _WINDOW = 8
 """Batches within which examples are sorted by length: little padding, and still a random order."""
@@ -72,12 +73,6 @@ def needs_few_widths(device: torch.device, dtype: torch.dtype) -> bool:
     them: a gigabyte after 128 lengths on two threads (measured with torch 2.13).
     """
     return device.type == "cpu" and dtype == torch.bfloat16
-
-
-def rounded_width(width: int) -> int:
-    """Return the next of eight lengths an octave: at most an eighth longer."""
-    step = 1 << max(0, width.bit_length() - 4)
-    return -(-width // step) * step
 
 
 def epoch_order(lengths: Sequence[int], *, batch_size: int, seed: int, epoch: int) -> list[list[int]]:

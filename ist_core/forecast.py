@@ -64,6 +64,10 @@ class Forecast:
         change = relief(self._spec, self._setting) if self._setting else None
         return str(change) if change else None
 
+    def operations_per_token(self) -> float | None:
+        """Return the floating-point operations of a token; None: not known. Later plans' times are by it."""
+        return plan(self._spec, self._setting).operations_per_token if self._setting else None
+
     def report(self, peak_bytes: int, memory: PeakMemory) -> dict[str, JsonValue]:
         """Return predicted beside measured bytes.
 

@@ -199,6 +199,7 @@ class _Run:
             "train_seconds": progress.seconds,
             "probe_seconds": progress.probe_seconds,
             "tokens_per_second": progress.trained_tokens / progress.seconds,
+            "operations_per_token": forecast.operations_per_token(),
             "peak_memory_bytes": self._peak_bytes(),
             "peak_memory_kind": self.memory.kind,
             "memory": forecast.report(self._peak_bytes(), self.memory),

@@ -33,6 +33,7 @@ from ist_core.errors import DatasetError, Problem
 from ist_core.models.quiet import no_progress_bars
 from ist_core.seeds import callers_random_kept
 from ist_core.spec import DpoSpec, JobSpec
+from ist_core.widths import PAIRS_STEP
 
 _METRICS = {
     "rewards/chosen": "reward_chosen",
@@ -41,8 +42,6 @@ _METRICS = {
     "rewards/margins": "reward_margin",
 }
 """What TRL calls its means over a batch, and what step records call them."""
-_FEW_WIDTHS = 32
-"""Batches are padded to multiples of it where every new length costs memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +157,7 @@ def _config(spec: JobSpec, folder: Path, model: PeftModel) -> DPOConfig:
         str(folder),
         beta=spec.method.beta,
         max_length=spec.max_length,
-        pad_to_multiple_of=_FEW_WIDTHS if needs_few_widths(model.device, model.dtype) else None,
+        pad_to_multiple_of=PAIRS_STEP if needs_few_widths(model.device, model.dtype) else None,
         disable_dropout=spec.adapter.dropout == 0.0,
         seed=spec.seed,
         activation_checkpointing=False,

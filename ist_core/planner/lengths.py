@@ -113,22 +113,29 @@ class Lengths:
         """Mean learnt tokens of a row."""
         return self._mean(1)
 
-    def worst(self, size: int) -> MicroBatch:
-        """The micro-batch of the `size` longest rows; fewer if there are fewer."""
+    def worst(self, size: int, *, rank: int = 1) -> MicroBatch:
+        """The micro-batch of the `size` longest rows (fewer if there are fewer), or the `rank`-th longest."""
         size = min(size, self.rows)
+        skip = min((rank - 1) * size, self.rows - size)
         left, learnt = size, 0.0
         scale = self.rows / sum(self.counts.values())
-        shortest = self.longest
+        longest = shortest = 0
         for (tokens, supervised), rows in sorted(self.counts.items(), reverse=True):
-            taken = min(left, math.ceil(rows * scale))
+            there = math.ceil(rows * scale)
+            passed = min(skip, there)
+            skip -= passed
+            taken = min(left, there - passed)
+            if not taken:
+                continue
+            longest = longest or tokens
             learnt += taken * supervised
             left -= taken
             shortest = tokens
             if left == 0:
                 break
         # Lengths that are not counted may differ.
-        padded = size > 1 and (shortest < self.longest or self.known != "counted")
-        return MicroBatch(size, self.longest, learnt, padded)
+        padded = size > 1 and (shortest < longest or self.known != "counted")
+        return MicroBatch(size, longest, learnt, padded)
 
     def mean(self, size: int) -> MicroBatch:
         """A micro-batch of `size` rows as most are."""

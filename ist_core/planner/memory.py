@@ -6,7 +6,9 @@
 
 A step is at its peak when the backward pass begins: all that autograd keeps is there, and beside it the
 logits, their softmax and its gradient (12 n V: float32, at the n learnt positions only) or what one layer
-needs while it computes. `kept` is of the worst selection of the run (ist_core/planner/activations.py).
+needs while it computes. `kept` (ist_core/planner/activations.py) is of the worst selection of the run: all
+layers in a warm-up of w of n batches, which is expected to meet the (n + 1) / (w + 1)-th longest of them, or
+what later steps select, which meet the longest; whichever takes more.
 
 c is what the allocator wastes. glibc does not reuse a freed hole for an aligned block of the same size, as
 torch asks for, so on a CPU the heap grows by nearly as much again as autograd keeps; by less in bfloat16,
@@ -18,6 +20,7 @@ A model stored in the format that it is trained in is mapped into memory, and co
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from ist_core.planner.activations import Kept, kept_bytes
@@ -44,6 +47,14 @@ _TILE = (4096, 32_768)
 
 
 @dataclass(frozen=True, slots=True)
+class Phase:
+    """A part of a run: its worst selection, and the longest micro-batch that it is expected to meet."""
+
+    selection: Selection
+    batch: MicroBatch
+
+
+@dataclass(frozen=True, slots=True)
 class Memory:
     """Bytes of each part of a run; `peak` is what the device needs."""
 
@@ -56,7 +67,7 @@ class Memory:
     gradients: int
     optimizer: int
     activations_worst: int
-    """Kept by autograd at the worst selection."""
+    """Kept by autograd at the worst selection with the longest micro-batch."""
     activations_mean: int
     """The same at the mean selection and the mean micro-batch."""
     logits: int
@@ -103,44 +114,52 @@ def memory_of(
     adapters: LayerAdapters,
     device: Device,
     *,
-    worst: MicroBatch,
+    phases: Sequence[Phase],
     mean: MicroBatch,
     probe: MicroBatch | None,
     chosen: Selections,
     tokens: float,
     converts: bool,
 ) -> Memory:
-    """Return the memory of a run, by part.
+    """Return the memory of a run at the worst of its phases, by part.
 
     Args:
+        phases: one or more.
         probe: the largest micro-batch of a probe; None: nothing is probed.
         tokens: of all the rows.
         converts: whether the run converts a GGUF file first.
     """
     width = device.width(spec.precision)
     pairs = 2 if spec.method.type == "dpo" else 1
-    worst_kept = _kept(shape, adapters, width, worst)
-    activations = _activations(worst_kept, chosen.worst, pairs * worst.tokens)
     mean_kept = _kept(shape, adapters, width, mean)
     weights = width * shape.parameters
     on_cpu = device.kind == "cpu"
-    memory = Memory(
-        runtime=_RUNTIME[device.kind],
-        libraries=_LIBRARIES if on_cpu else 0,
-        data=round(_TOKEN_BYTES * tokens) if on_cpu else 0,
-        weights=weights,
-        adapters=shape.layers * adapters.bytes,
-        gradients=round(chosen.worst.active * adapters.bytes),
-        optimizer=_moment_layers(spec, chosen, device) * adapters.moment_bytes,
-        activations_worst=activations,
-        activations_mean=_activations(mean_kept, chosen.mean, pairs * mean.tokens),
-        logits=_logits(spec, shape, worst),
-        transient=_transient(shape, adapters, width, pairs * worst.tokens),
-        probe=0 if probe is None else _probe(spec, shape, adapters, width, probe),
-        loading=_loading(shape, width, converts) if on_cpu else weights,
-        allocator=round(_HOLES[width] * activations) if on_cpu else 0,
+
+    def of(phase: Phase) -> Memory:
+        selection, batch = phase.selection, phase.batch
+        activations = _activations(_kept(shape, adapters, width, batch), selection, pairs * batch.tokens)
+        return Memory(
+            runtime=_RUNTIME[device.kind],
+            libraries=_LIBRARIES if on_cpu else 0,
+            data=round(_TOKEN_BYTES * tokens) if on_cpu else 0,
+            weights=weights,
+            adapters=shape.layers * adapters.bytes,
+            gradients=round(selection.active * adapters.bytes),
+            optimizer=_moment_layers(spec, selection, chosen, device) * adapters.moment_bytes,
+            activations_worst=activations,
+            activations_mean=_activations(mean_kept, chosen.mean, pairs * mean.tokens),
+            logits=_logits(spec, shape, batch),
+            transient=_transient(shape, adapters, width, pairs * batch.tokens),
+            probe=0 if probe is None else _probe(spec, shape, adapters, width, probe),
+            loading=_loading(shape, width, converts) if on_cpu else weights,
+            allocator=round(_HOLES[width] * activations) if on_cpu else 0,
+        )
+
+    found = [of(phase) for phase in phases]
+    worst = max(
+        found, key=lambda memory: memory.gradients + memory.optimizer + memory.step + memory.allocator
     )
-    return memory if on_cpu else _with_spare(memory)
+    return worst if on_cpu else _with_spare(worst)
 
 
 def _kept(
@@ -156,11 +175,11 @@ def _activations(kept: Kept, selection: Selection, tokens: float) -> int:
     return round(tokens * a_token + selection.depth * kept.fixed)
 
 
-def _moment_layers(spec: JobSpec, chosen: Selections, device: Device) -> int:
+def _moment_layers(spec: JobSpec, selection: Selection, chosen: Selections, device: Device) -> int:
     """Layers whose moments are on the device at once; offloaded ones are in the main memory, as on a CPU."""
     policy = "keep" if spec.ist is None else spec.ist.optimizer_state
     if policy == "reset" or (policy == "offload" and device.kind == "cuda"):
-        return round(chosen.worst.active)
+        return round(selection.active)
     return chosen.updated
 
 

@@ -8,18 +8,19 @@ does_not_fit    peak > memory
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from ist_core.errors import EngineError, IstError
 from ist_core.planner.adapters import layer_adapters
 from ist_core.planner.devices import Device
 from ist_core.planner.lengths import Lengths, MicroBatch, held_out
-from ist_core.planner.memory import Memory, memory_of
+from ist_core.planner.memory import Memory, Phase, memory_of
 from ist_core.planner.selections import Selections, selections
 from ist_core.planner.shape import ModelShape
 from ist_core.planner.throughput import MeasuredRun, Seconds, operations, seconds
 from ist_core.spec import JobSpec
+from ist_core.widths import PAIRS_STEP, rounded_width
 
 MARGIN = 1.2
 """Room for what the prediction may be wrong by."""
@@ -75,16 +76,17 @@ def plan(spec: JobSpec, setting: Setting) -> Plan:
     rows, held = held_out(lengths.rows, probed=probed, validation_rows=setting.validation_rows)
     steps = _steps(spec, rows)
     size = spec.micro_batch_size or spec.batch_size
-    mean, probe = lengths.mean(size), _probe_batch(spec, lengths, held)
+    padding = _Padding(spec, device)
+    mean, probe = padding.of(lengths.mean(size)), _probe_batch(spec, lengths, held)
     chosen = selections(spec.ist, layers=shape.layers, steps=steps)
     memory = memory_of(
         spec,
         shape,
         adapters,
         device,
-        worst=lengths.worst(size),
+        phases=[padding.of_phase(phase) for phase in _phases(spec, lengths, chosen, rows)],
         mean=mean,
-        probe=probe,
+        probe=padding.of(probe) if probe else None,
         chosen=chosen,
         tokens=lengths.rows * lengths.tokens,
         converts=setting.converts,
@@ -123,6 +125,39 @@ def _check(spec: JobSpec, shape: ModelShape, device: Device) -> None:
     if spec.precision == "bfloat16" and device.kind == "cuda" and not device.bfloat16:
         reason = f"the device {device.name} has no bfloat16; use precision float32 or auto"
         raise EngineError(reason, param="precision")
+
+
+def _phases(spec: JobSpec, lengths: Lengths, chosen: Selections, rows: int) -> list[Phase]:
+    """The warm-up, which may be too short to meet the longest rows, and the steps after it."""
+    size = spec.micro_batch_size or spec.batch_size
+    later = chosen.later or chosen.worst
+    phases = [Phase(later, lengths.worst(size))]
+    if chosen.warmup_steps:
+        met = chosen.warmup_steps * math.ceil(spec.batch_size / size)
+        rank = max(1, (math.ceil(rows / size) + 1) // (met + 1))
+        phases.append(Phase(chosen.worst, lengths.worst(size, rank=rank)))
+    return phases
+
+
+@dataclass(frozen=True, slots=True)
+class _Padding:
+    """To which length micro-batches are padded: bfloat16 on a CPU takes few lengths (ist_core/batches.py)."""
+
+    spec: JobSpec
+    device: Device
+
+    def of(self, batch: MicroBatch) -> MicroBatch:
+        """The batch as it is padded."""
+        if self.device.kind != "cpu" or self.device.width(self.spec.precision) == 4:
+            return batch
+        length = math.ceil(batch.length)
+        pairs = self.spec.method.type == "dpo"
+        width = math.ceil(length / PAIRS_STEP) * PAIRS_STEP if pairs else rounded_width(length)
+        return replace(batch, length=width, padded=batch.padded or width > length)
+
+    def of_phase(self, phase: Phase) -> Phase:
+        """The phase with its batch as it is padded."""
+        return replace(phase, batch=self.of(phase.batch))
 
 
 def _steps(spec: JobSpec, rows: int) -> int:

@@ -37,6 +37,8 @@ class Selections:
     """The selections of a run."""
 
     worst: Selection
+    later: Selection | None
+    """The worst one after the warm-up; None: there is no step after it."""
     mean: Selection
     """Over all its steps, warm-up included."""
     updated: int
@@ -48,17 +50,18 @@ def selections(ist: IstSpec | None, *, layers: int, steps: int) -> Selections:
     """Return the selections of a run of `steps` steps; without IST every step updates all layers."""
     whole = Selection(layers, layers)
     if ist is None:
-        return Selections(whole, whole, layers, 0)
+        return Selections(whole, whole, whole, layers, 0)
     count = max(1, math.floor(ist.update_fraction * layers))
     warmup = min(steps, _warmup_steps(ist, steps))
     share = warmup / steps
     static = ist.policy == "static"
-    worst = whole if warmup else Selection(count if static else layers, count)
+    later = None if warmup == steps else Selection(count if static else layers, count)
+    worst = whole if warmup or later is None else later
     depth = _mean_depth(ist, layers, count)
     mean = Selection(share * layers + (1 - share) * depth, share * layers + (1 - share) * count)
     hold = _hold(ist)
     drawn = count if static else min(layers, count * math.ceil((steps - warmup) / hold))
-    return Selections(worst, mean, layers if warmup else drawn, warmup)
+    return Selections(worst, later, mean, layers if warmup else drawn, warmup)
 
 
 def _warmup_steps(ist: IstSpec, steps: int) -> int:

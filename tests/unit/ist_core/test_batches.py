@@ -5,8 +5,9 @@ import itertools
 import pytest
 import torch
 
-from ist_core.batches import collate, epoch_order, needs_few_widths, probe_choice, rounded_width
+from ist_core.batches import collate, epoch_order, needs_few_widths, probe_choice
 from ist_core.encoding import Example
+from ist_core.widths import rounded_width
 
 
 def test_positions_predict_the_supervised_tokens() -> None:
