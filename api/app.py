@@ -18,6 +18,7 @@ from api.routes import (
     checkpoints,
     files,
     health,
+    job_list,
     jobs,
     metrics,
     models,
@@ -92,7 +93,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 def _v1() -> APIRouter:
     """The routes that need a key; the stream checks it by itself, after it has accepted the socket."""
     guarded = APIRouter(prefix="/v1", dependencies=[Depends(require_key)])
-    for resource in (files, tokens, uploads, jobs, pauses, checkpoints, series, models, quota):
+    for resource in (files, tokens, uploads, job_list, jobs, pauses, checkpoints, series, models, quota):
         guarded.include_router(resource.router)
     guarded.include_router(reproduction.router)
     guarded.include_router(webhooks.router, prefix="/webhooks")

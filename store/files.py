@@ -14,8 +14,8 @@ from store.ids import new_id
 from store.objects import ObjectInfo
 from store.paging import Page, UnknownCursor, page_of
 from store.quotas import take_bytes
-from store.states import TERMINAL
 from store.tables import File, Job
+from store.tables.jobs import LIVE
 from store.tenant import Tenant
 
 
@@ -197,7 +197,7 @@ def _of(tenant: Tenant) -> Select[File]:
 
 
 def _live_jobs() -> Select[str, str, str | None]:
-    return select(Job.id, Job.training_file, Job.validation_file).where(Job.state.not_in(TERMINAL))
+    return select(Job.id, Job.training_file, Job.validation_file).where(LIVE)
 
 
 def _uses(file_ids: Iterable[str]) -> Select[str, str, str | None]:

@@ -6,18 +6,16 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, func, select, text, true
+from sqlalchemy import Select, func, select, true
 from sqlalchemy.orm import Session
 
 from store.tables import Job, State, StepRecord
+from store.tables.jobs import LIVE
 
 Query = Select[*tuple[Any, ...]]
 
 MAX_RUNNING = 1000
 """So many running jobs are told of one by one."""
-
-# In the words of the index `ix_jobs_live`, or PostgreSQL would not see that the index holds all of them.
-_LIVE = text("jobs.state in ('validating_files', 'queued', 'running', 'paused')")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +59,7 @@ def live_jobs_query(project_id: str | None) -> Query:
     """By `ix_jobs_live`, whose size is that of the queue."""
     query = (
         select(Job.project_id, Job.priority, Job.state, func.count(), func.min(Job.created_at))
-        .where(_LIVE)
+        .where(LIVE)
         .group_by(Job.project_id, Job.priority, Job.state)
     )
     return _of(query, project_id)
@@ -85,7 +83,7 @@ def running_jobs_query(project_id: str | None) -> Query:
     query = (
         select(Job.id, Job.project_id, latest.c.step, Job.total_steps, latest.c.metrics)
         .join(latest, true())
-        .where(_LIVE, Job.state == State.RUNNING)
+        .where(LIVE, Job.state == State.RUNNING)
         .limit(MAX_RUNNING)
     )
     return _of(query, project_id)

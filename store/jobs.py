@@ -1,12 +1,12 @@
-"""Jobs: create, read and list them, ask for a cancel, and keep track of their wake-ups."""
+"""Jobs: create and read them, ask for a cancel, and keep track of their wake-ups."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, func, select, tuple_, update
+from sqlalchemy import ColumnElement, Select, func, literal_column, select, update
 from sqlalchemy.orm import Session
 
 from ist_core.records import Message
@@ -14,7 +14,6 @@ from ist_core.spec import JobSpec
 from store.events import add_event, append_events
 from store.ids import new_id
 from store.log import current_ids
-from store.paging import Page, UnknownCursor, page_of
 from store.quotas import take_job
 from store.series import allocate
 from store.states import TERMINAL, transition
@@ -85,33 +84,6 @@ def find_job(tenant: Tenant, job_id: str, *, for_update: bool = False) -> Job | 
     return tenant.session.scalars(query.execution_options(populate_existing=True)).one_or_none()
 
 
-def list_jobs(
-    tenant: Tenant,
-    *,
-    after: str | None = None,
-    limit: int = 20,
-    metadata: Mapping[str, str] | None = None,
-) -> Page[Job]:
-    """A page of the project's jobs, newest first; `metadata` keeps those that hold all its pairs.
-
-    Raises UnknownCursor when `after` is none of them.
-    """
-    query = (
-        select(Job)
-        .where(Job.project_id == tenant.project_id)
-        .order_by(Job.created_at.desc(), Job.id.desc())
-        .limit(limit + 1)
-    )
-    if metadata:
-        query = query.where(Job.user_metadata.contains(dict(metadata)))
-    if after is not None:
-        last = find_job(tenant, after)
-        if last is None:
-            raise UnknownCursor(after)
-        query = query.where(tuple_(Job.created_at, Job.id) < (last.created_at, last.id))
-    return page_of(tenant.session.scalars(query).all(), limit)
-
-
 def request_cancel(tenant: Tenant, job_id: str) -> Job | None:
     """Cancel a job: at once when no worker has it, else by asking its worker.
 
@@ -159,14 +131,22 @@ def mark_unsent(session: Session, job_id: str) -> None:
 
 
 def unsent_jobs(session: Session, *, sent_before_seconds: float | None = None, limit: int = 100) -> list[str]:
-    """Ids of queued jobs without a wake-up, oldest first.
+    """Ids of queued jobs without a wake-up.
 
     With `sent_before_seconds` also those whose last wake-up is older: for use when the queue is empty.
     """
-    without: ColumnElement[bool] = Job.sent_at.is_(None)
-    if sent_before_seconds is not None:
-        without |= Job.sent_at < func.clock_timestamp() - timedelta(seconds=sent_before_seconds)
-    query = (
-        select(Job.id).where(Job.state == State.QUEUED, without).order_by(Job.created_at, Job.id).limit(limit)
+    return list(session.scalars(unsent_query(sent_before_seconds, limit)))
+
+
+def unsent_query(sent_before_seconds: float | None, limit: int) -> Select[str]:
+    """By `ix_jobs_woken`, in its words: it begins with the jobs that were never woken."""
+    woken: ColumnElement[datetime] = literal_column(
+        "COALESCE(sent_at, '-infinity'::timestamp with time zone)"
     )
-    return list(session.scalars(query))
+    if sent_before_seconds is None:
+        due = woken == literal_column("'-infinity'::timestamp with time zone")
+    else:
+        # now(): to the planner the moment is then one value, not one for each row.
+        due = woken < func.now() - timedelta(seconds=sent_before_seconds)
+    queued = Job.state == literal_column("'queued'")
+    return select(Job.id).where(queued, due).order_by(woken).limit(limit)

@@ -4,14 +4,24 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 
-from sqlalchemy import Select, func, select
+from sqlalchemy import Select, func, literal_column, select
 from sqlalchemy.orm import Session
 
-from store.states import run_seconds
-from store.tables import File, Job, Project, State, TunedModel, Upload, UploadPart
+from store.states import seconds_of_run
+from store.tables import File, Job, Project, TunedModel, Upload, UploadPart
+from store.tables.base import PreciseState
+from store.tables.jobs import LIVE
 from store.tenant import Tenant
 
-LIVE = (State.VALIDATING_FILES, State.QUEUED, State.RUNNING)
+ACTIVE: tuple[PreciseState, ...] = (
+    "validating_files",
+    "queued",
+    "retrying",
+    "running",
+    "pausing",
+    "cancelling",
+)
+"""The states of jobs that hold a place: all that have not ended, but for those that are paused."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,8 +140,12 @@ def _project(tenant: Tenant) -> Select[Project]:
 
 
 def _jobs(session: Session, project_id: str) -> int:
-    query = select(func.count()).where(Job.project_id == project_id, Job.state.in_(LIVE))
-    return session.scalar(query) or 0
+    return session.scalar(jobs_query(project_id)) or 0
+
+
+def jobs_query(project_id: str) -> Select[int]:
+    """By `ix_jobs_listed_by_state` alone, from the parts of these states."""
+    return select(func.count()).where(Job.project_id == project_id, Job.precise_state.in_(ACTIVE))
 
 
 def _bytes(session: Session, project_id: str) -> int:
@@ -148,6 +162,16 @@ def _bytes(session: Session, project_id: str) -> int:
 
 def _minutes(session: Session, project_id: str) -> float:
     """Of all jobs whose first run began in this month; one that runs counts as far as it has come."""
-    month = func.date_trunc("month", func.clock_timestamp(), "UTC")
-    query = select(func.sum(run_seconds())).where(Job.project_id == project_id, Job.started_at >= month)
-    return float(session.scalar(query) or 0.0) / 60
+    return sum(float(session.scalar(query) or 0.0) for query in minutes_queries(project_id)) / 60
+
+
+def minutes_queries(project_id: str) -> tuple[Select[float | None], Select[float | None]]:
+    """Seconds of the runs that are over, by `ix_jobs_started` alone, and of those that are not, by
+    `ix_jobs_live`."""
+    month = func.date_trunc("month", func.now(), "UTC")
+    of_month = (Job.project_id == project_id, Job.started_at >= month)
+    running = (LIVE, Job.state == literal_column("'running'"))
+    return (
+        select(func.sum(Job.run_seconds)).where(*of_month),
+        select(func.sum(seconds_of_run())).where(*of_month, *running),
+    )

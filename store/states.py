@@ -38,9 +38,14 @@ def sources(to: State) -> frozenset[State]:
 
 
 def run_seconds() -> ColumnElement[float]:
-    """How long a job has run: the runs that are over and the one that holds it, to the end of its lease."""
+    """How long a job has run: the runs that are over and the one that holds it."""
+    return Job.run_seconds + seconds_of_run()
+
+
+def seconds_of_run() -> ColumnElement[float]:
+    """How long the run that holds a job has taken, to the end of its lease; 0 without one."""
     until = func.least(func.clock_timestamp(), Job.lease_expires_at)
-    return Job.run_seconds + func.coalesce(cast(extract("epoch", until - Job.run_started_at), Float), 0.0)
+    return func.coalesce(cast(extract("epoch", until - Job.run_started_at), Float), 0.0)
 
 
 def transition(

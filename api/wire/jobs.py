@@ -13,22 +13,10 @@ from api.wire.common import WireModel, unix, unix_or_none
 from ist_core.spec import DpoSpec, JobSpec, SupervisedSpec
 from store.queue import Place
 from store.tables import Event, Job, State
+from store.tables.base import PreciseState
 from store.tuned_models import ORGANIZATION
 
 Status = Literal["validating_files", "queued", "running", "succeeded", "failed", "cancelled"]
-PreciseState = Literal[
-    "validating_files",
-    "queued",
-    "retrying",
-    "running",
-    "pausing",
-    "cancelling",
-    "paused",
-    "succeeded",
-    "failed",
-    "cancelled",
-]
-
 PriorityName = Literal["low", "normal", "high"]
 PRIORITIES: Mapping[PriorityName, int] = MappingProxyType({"low": -10, "normal": 0, "high": 10})
 NAME_OF_PRIORITY: Mapping[int, PriorityName] = MappingProxyType(
@@ -115,7 +103,7 @@ class JobObject(WireModel):
     priority: PriorityName | int
     """A number, or its name where it has one."""
     queue_position: int | None
-    """Of a queued job: 1 is the next to be taken."""
+    """Of a queued job: 1 is the next to be taken; null behind the first 500."""
     estimated_start: int | None
     """Of a queued job, as far as running and finished jobs tell."""
     step: int
@@ -161,11 +149,7 @@ DEFAULT_LEARNING_RATE: float = JobSpec.model_fields["learning_rate"].default
 def job_object(job: Job, place: Place | None = None) -> JobObject:
     """A row as its wire object; `place` is a queued job's."""
     spec = JobSpec.model_validate(job.spec)
-    hyperparameters = Hyperparameters(
-        n_epochs=spec.n_epochs,
-        batch_size=spec.batch_size,
-        learning_rate_multiplier=round(spec.learning_rate / DEFAULT_LEARNING_RATE, 9),
-    )
+    hyperparameters = hyperparameters_of(spec)
     return JobObject(
         id=job.id,
         created_at=unix(job.created_at),
@@ -185,7 +169,7 @@ def job_object(job: Job, place: Place | None = None) -> JobObject:
         integrations=[],
         metadata=job.user_metadata,
         suffix=job.suffix,
-        state=_precise_state(job),
+        state=job.precise_state,
         priority=NAME_OF_PRIORITY.get(job.priority, job.priority),
         queue_position=None if place is None else place.position,
         estimated_start=None if place is None else unix_or_none(place.estimated_start),
@@ -196,6 +180,15 @@ def job_object(job: Job, place: Place | None = None) -> JobObject:
         spec=spec,
         report=job.report,
         last_seq=job.last_seq,
+    )
+
+
+def hyperparameters_of(spec: JobSpec) -> Hyperparameters:
+    """The resolved hyperparameters of a spec."""
+    return Hyperparameters(
+        n_epochs=spec.n_epochs,
+        batch_size=spec.batch_size,
+        learning_rate_multiplier=round(spec.learning_rate / DEFAULT_LEARNING_RATE, 9),
     )
 
 
@@ -219,16 +212,6 @@ def _method(spec: JobSpec, hyperparameters: Hyperparameters) -> Method:
             return MethodOfDpo(dpo=DpoMethod(hyperparameters=resolved))
         case SupervisedSpec():
             return MethodOfSupervised(supervised=SupervisedMethod(hyperparameters=hyperparameters))
-
-
-def _precise_state(job: Job) -> PreciseState:
-    if job.state is State.RUNNING and job.cancel_requested:
-        return "cancelling"
-    if job.state is State.RUNNING and job.pause_requested:
-        return "pausing"
-    if job.state is State.QUEUED and job.retrying:
-        return "retrying"
-    return job.state.value
 
 
 def _estimated_finish(job: Job) -> int | None:

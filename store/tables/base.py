@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 from sqlalchemy import DateTime, Enum, Integer, MetaData, Text
 from sqlalchemy.dialects.postgresql import JSONB
@@ -21,6 +21,21 @@ class State(enum.StrEnum):
     SUCCEEDED = "succeeded"
     FAILED = "failed"
     CANCELLED = "cancelled"
+
+
+PreciseState = Literal[
+    "validating_files",
+    "queued",
+    "retrying",
+    "running",
+    "pausing",
+    "cancelling",
+    "paused",
+    "succeeded",
+    "failed",
+    "cancelled",
+]
+"""A job's state with what is asked of it and why it is queued, as clients see it."""
 
 
 class Base(DeclarativeBase):

@@ -5,10 +5,33 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, ForeignKey, Index, SmallInteger, func
+from sqlalchemy import BigInteger, Computed, ForeignKey, Index, SmallInteger, Text, func, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from store.tables.base import Base, State, StateColumn
+from store.tables.base import Base, PreciseState, State, StateColumn
+
+LIVE = text("jobs.state in ('validating_files', 'queued', 'running', 'paused')")
+"""The jobs that have not ended, in the words of the index `ix_jobs_live`: bound to a parameter, PostgreSQL
+could not see that the index holds all of them."""
+
+PRECISE_STATE = """
+CASE
+    WHEN ((state = 'running'::job_state) AND cancel_requested) THEN 'cancelling'::text
+    WHEN ((state = 'running'::job_state) AND pause_requested) THEN 'pausing'::text
+    WHEN ((state = 'queued'::job_state) AND retrying) THEN 'retrying'::text
+    WHEN (state = 'validating_files'::job_state) THEN 'validating_files'::text
+    WHEN (state = 'queued'::job_state) THEN 'queued'::text
+    WHEN (state = 'running'::job_state) THEN 'running'::text
+    WHEN (state = 'paused'::job_state) THEN 'paused'::text
+    WHEN (state = 'succeeded'::job_state) THEN 'succeeded'::text
+    WHEN (state = 'failed'::job_state) THEN 'failed'::text
+    ELSE 'cancelled'::text
+END
+"""
+
+GRAMS = "job_grams(VARIADIC ARRAY[id, suffix, model, fine_tuned_model])"
+"""All runs of three characters of a job's names: what a search for a part of one looks in (the function is
+the migration's; the extension pg_trgm is not everywhere)."""
 
 
 class Job(Base):
@@ -54,6 +77,8 @@ class Job(Base):
     """When the queue last took a wake-up for the job; None: not yet, the scheduler sends it."""
     cancel_requested: Mapped[bool] = mapped_column(server_default="false")
     pause_requested: Mapped[bool] = mapped_column(server_default="false")
+    precise_state: Mapped[PreciseState] = mapped_column(Text, Computed(PRECISE_STATE, persisted=True))
+    """`state` with what is asked of the job, as clients see it."""
 
     last_seq: Mapped[int] = mapped_column(BigInteger, server_default="0")
     step: Mapped[int] = mapped_column(server_default="0")
@@ -73,13 +98,47 @@ class Job(Base):
     """`{code, message, param}` of a failed job."""
 
     __table_args__ = (
+        # What a client lists: all, by state, by model, by both, by metadata, by a part of a name.
         Index("ix_jobs_project_id_created_at_id", "project_id", "created_at", "id"),
-        Index("ix_jobs_ended", "project_id", "state", postgresql_where="finished_at IS NOT NULL"),
-        Index("ix_jobs_project_id_claimed_at", "project_id", "claimed_at"),
+        Index("ix_jobs_listed_by_state", "project_id", "precise_state", "created_at", "id"),
+        Index("ix_jobs_listed_by_model", "project_id", "model", "created_at", "id"),
+        Index("ix_jobs_listed_by_both", "project_id", "model", "precise_state", "created_at", "id"),
+        Index(
+            "ix_jobs_metadata",
+            "metadata",
+            postgresql_using="gin",
+            postgresql_ops={"metadata": "jsonb_path_ops"},
+        ),
+        Index("ix_jobs_grams", text(GRAMS), postgresql_using="gin"),
+        # The queue: its line, and the jobs that were woken longest ago or never.
+        Index(
+            "ix_jobs_line",
+            "priority",
+            "project_id",
+            "created_at",
+            "id",
+            postgresql_where="state = 'queued'",
+        ),
+        Index(
+            "ix_jobs_woken",
+            text("COALESCE(sent_at, '-infinity'::timestamp with time zone)"),
+            postgresql_where="state = 'queued'",
+        ),
         Index(
             "ix_jobs_live",
             "state",
             "created_at",
             postgresql_where="state in ('validating_files', 'queued', 'running', 'paused')",
         ),
+        Index("ix_jobs_project_id_claimed_at", "project_id", "claimed_at"),
+        # What has been: counts, a month's minutes, how long the latest took.
+        Index("ix_jobs_ended", "project_id", "state", postgresql_where="finished_at IS NOT NULL"),
+        Index(
+            "ix_jobs_started",
+            "project_id",
+            "started_at",
+            postgresql_include=["run_seconds"],
+            postgresql_where="started_at IS NOT NULL",
+        ),
+        Index("ix_jobs_succeeded", "finished_at", postgresql_where="state = 'succeeded'"),
     )

@@ -10,6 +10,7 @@ from ist_core.records import Message, Started
 from store import jobs, losses, runs
 from store.database import Database
 from store.events import append_events, list_events
+from store.job_list import JobFilter, list_jobs
 from store.paging import UnknownCursor
 from store.tables import Event, State
 from tests.factories import claim, claimed, make_job, read_job, tenant
@@ -46,7 +47,7 @@ def test_pages_go_from_newest_to_oldest_without_gap_or_repeat(database: Database
     after = None
     with database.session() as session:
         for more in (True, True, False):
-            page = jobs.list_jobs(tenant(session), after=after, limit=2)
+            page = list_jobs(tenant(session), after=after, limit=2)
             assert page.has_more is more
             seen += [job.id for job in page.rows]
             after = seen[-1]
@@ -56,8 +57,8 @@ def test_pages_go_from_newest_to_oldest_without_gap_or_repeat(database: Database
 def test_pages_split_jobs_of_one_moment_by_id(database: Database) -> None:
     with database.session() as session:  # one transaction: one created_at
         made = sorted((make_job(session).id for _ in range(3)), reverse=True)
-        first = jobs.list_jobs(tenant(session), limit=2)
-        rest = jobs.list_jobs(tenant(session), limit=2, after=first.rows[-1].id)
+        first = list_jobs(tenant(session), limit=2)
+        rest = list_jobs(tenant(session), limit=2, after=first.rows[-1].id)
     assert [job.id for job in [*first.rows, *rest.rows]] == made
 
 
@@ -66,13 +67,13 @@ def test_lists_filter_by_all_metadata_pairs(database: Database) -> None:
         both = make_job(session, metadata={"team": "a", "run": "1"}).id
         make_job(session, metadata={"team": "a", "run": "2"})
         make_job(session)
-        found = jobs.list_jobs(tenant(session), metadata={"team": "a", "run": "1"}).rows
+        found = list_jobs(tenant(session), only=JobFilter(metadata={"team": "a", "run": "1"})).rows
     assert [job.id for job in found] == [both]
 
 
 def test_an_unknown_cursor_is_named(database: Database) -> None:
     with database.session() as session, pytest.raises(UnknownCursor, match="ftjob-none"):
-        jobs.list_jobs(tenant(session), after="ftjob-none")
+        list_jobs(tenant(session), after="ftjob-none")
 
 
 def test_of_many_workers_exactly_one_claims_a_job(database: Database) -> None:

@@ -12,7 +12,7 @@ from ist_core.spec import IstSpec, JobSpec
 from migrations.upgrade import alembic_config, upgrade
 from store.database import Database, psycopg_url
 from store.files import list_files
-from store.jobs import list_jobs
+from store.job_list import list_jobs
 from store.quotas import quota_of
 from store.tables import Base
 from store.tuned_models import list_tuned_models

@@ -12,6 +12,7 @@ from store import jobs
 from store.database import Database
 from store.events import list_events
 from store.files import find_file, list_files
+from store.job_list import list_jobs
 from store.objects import ObjectInfo
 from store.paging import UnknownCursor
 from store.projects import create_project
@@ -33,7 +34,7 @@ Look = Callable[[Tenant, Job], Any]
 LOOKS: dict[str, Look] = {
     "find_job": lambda tenant, job: jobs.find_job(tenant, job.id),
     "find_job for update": lambda tenant, job: jobs.find_job(tenant, job.id, for_update=True),
-    "list_jobs": lambda tenant, job: jobs.list_jobs(tenant).rows,
+    "list_jobs": lambda tenant, job: list_jobs(tenant).rows,
     "list_events": lambda tenant, job: list_events(tenant, job.id).rows,
     "read_stream": lambda tenant, job: read_stream(tenant, job.id, 0),
     "metric_series": lambda tenant, job: metric_series(tenant, job.id).steps,
@@ -81,7 +82,7 @@ def test_another_projects_rows_are_no_cursors(database: Database, job: Job) -> N
         stranger = other(session)
         event = list_events(Tenant(session, job.project_id), job.id).rows[0]
         with pytest.raises(UnknownCursor):
-            jobs.list_jobs(stranger, after=job.id)
+            list_jobs(stranger, after=job.id)
         with pytest.raises(UnknownCursor):
             list_files(stranger, after=job.training_file)
         with pytest.raises(UnknownCursor):
