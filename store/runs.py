@@ -46,6 +46,7 @@ def claim(session: Session, job_id: str, *, worker: str, lease_seconds: float) -
         message="Fine-tuning job started",
         columns={
             "attempt": Job.attempt + 1,
+            "reported": 0,
             "retrying": False,
             "claimed_at": func.clock_timestamp(),
             "worker": worker,

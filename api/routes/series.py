@@ -5,56 +5,103 @@ from __future__ import annotations
 from pathlib import PurePosixPath
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Query
+from fastapi import APIRouter, Depends, Path, Query, Response
 from fastapi.responses import StreamingResponse
 
 from api.download import attachment
-from api.errors import not_found
+from api.errors import bad_request, not_found
 from api.routes.dependencies import ERRORS, Identifier, OpenServices, Tx
 from api.routes.jobs import the_job
+from api.series_view import (
+    importance_answer,
+    importance_points_answer,
+    metric_points_answer,
+    metrics_answer,
+)
 from api.wire.series import ArtifactList, ArtifactObject, ImportanceObject, MetricsObject
+from store.points import MAX_POINTS, importance_points, metric_points
 from store.steps import MAX_STEPS, importance_series, metric_series
 from store.tuned_models import get_tuned_model_of_job
+from store.windows import UnknownMetrics, Window
 
-AfterStep = Annotated[int, Query(ge=0, le=2**31 - 1, description="Steps after this one")]
-Steps = Annotated[int, Query(ge=1, le=MAX_STEPS, description="At most so many steps")]
+Keys = Annotated[
+    str | None,
+    Query(max_length=1024, pattern=r"^[\w/.,-]+$", description="Names with commas between; absent: all"),
+]
+Limit = Annotated[
+    int | None, Query(ge=1, le=MAX_STEPS, description=f"At most so many steps; absent: {MAX_STEPS}")
+]
+Points = Annotated[
+    int | None,
+    Query(
+        ge=1,
+        le=MAX_POINTS,
+        description="Answer with so many points or fewer, each for the same number of steps; "
+        "no smallest or largest value is lost. Not together with `limit`",
+    ),
+]
+Step = Annotated[int, Query(ge=0, le=2**31 - 1)]
+Moment = Annotated[float | None, Query(ge=0, le=253_402_300_799, allow_inf_nan=False)]
+"""Unix seconds, up to the year 9999."""
 
 router = APIRouter(prefix="/fine_tuning/jobs/{job_id}", tags=["fine-tuning"], responses=ERRORS)
 
 
-@router.get("/metrics")
+def the_window(
+    after_step: Annotated[Step, Query(description="Steps after this one")] = 0,
+    before_step: Annotated[Step | None, Query(description="Steps before this one")] = None,
+    after_time: Annotated[Moment, Query(description="Steps made after this time, in Unix seconds")] = None,
+    before_time: Annotated[Moment, Query(description="Steps made before this time, in Unix seconds")] = None,
+) -> Window:
+    """The steps that a request asks for."""
+    return Window(after_step, before_step, after_time, before_time)
+
+
+Asked = Annotated[Window, Depends(the_window)]
+
+
+@router.get("/metrics", response_model=MetricsObject)
 def metrics(
     job_id: Identifier,
     tx: Tx,
-    keys: Annotated[
-        str | None,
-        Query(max_length=1024, pattern=r"^[\w/.,-]+$", description="Names with commas between; absent: all"),
-    ] = None,
-    after_step: AfterStep = 0,
-    limit: Steps = MAX_STEPS,
-) -> MetricsObject:
-    """Metrics by step."""
+    window: Asked,
+    keys: Keys = None,
+    points: Points = None,
+    limit: Limit = None,
+) -> Response:
+    """Metrics by step, or, with `points`, their means and extremes by buckets of steps."""
     the_job(tx, job_id)
-    names = None if keys is None else [name for name in keys.split(",") if name]
-    found = metric_series(tx.tenant, job_id, keys=names, after_step=after_step, limit=limit)
-    return MetricsObject(job_id=job_id, steps=found.steps, time=found.time, series=found.series)
+    _check_size(points, limit)
+    names = None if keys is None else list(dict.fromkeys(name for name in keys.split(",") if name))
+    try:
+        if points is None:
+            found = metric_series(tx.tenant, job_id, keys=names, window=window, limit=limit or MAX_STEPS)
+            return metrics_answer(job_id, found)
+        return metric_points_answer(job_id, metric_points(tx.tenant, job_id, window, points, keys=names))
+    except UnknownMetrics as error:
+        raise bad_request(f"keys: {error}", param="keys", code="unknown_metric") from error
 
 
-@router.get("/importance")
+@router.get("/importance", response_model=ImportanceObject)
 def importance(
-    job_id: Identifier, tx: Tx, after_step: AfterStep = 0, limit: Steps = MAX_STEPS
-) -> ImportanceObject:
-    """Each layer's score and chance by step, and the layers updated in it."""
+    job_id: Identifier, tx: Tx, window: Asked, points: Points = None, limit: Limit = None
+) -> Response:
+    """Each layer's score, chance and updates by step, or, with `points`, by buckets of steps."""
     job = the_job(tx, job_id)
-    found = importance_series(tx.tenant, job_id, after_step=after_step, limit=limit)
-    return ImportanceObject(
-        job_id=job_id,
-        layers=job.layers,
-        steps=found.steps,
-        importance=found.importance,
-        active=found.active,
-        probabilities=found.probabilities,
-    )
+    _check_size(points, limit)
+    if points is None:
+        found = importance_series(tx.tenant, job_id, window=window, limit=limit or MAX_STEPS)
+        return importance_answer(job_id, job.layers, found)
+    merged = importance_points(tx.tenant, job_id, window, points)
+    return importance_points_answer(job_id, job.layers, merged)
+
+
+def _check_size(points: int | None, limit: int | None) -> None:
+    if points is not None and limit is not None:
+        raise bad_request(
+            "points: cannot be given together with limit; choose the steps by after_step and before_step",
+            param="points",
+        )
 
 
 @router.get("/artifacts")

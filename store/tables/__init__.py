@@ -5,7 +5,7 @@ from store.tables.files import File, Upload, UploadPart
 from store.tables.idempotency import IdempotencyKey
 from store.tables.jobs import Job
 from store.tables.results import Checkpoint, TunedModel
-from store.tables.series import Event, StepRecord
+from store.tables.series import Event, StepRecord, StepRollup
 from store.tables.tenants import ApiKey, Project
 from store.tables.webhooks import Webhook, WebhookDelivery
 
@@ -20,6 +20,7 @@ __all__ = [
     "Project",
     "State",
     "StepRecord",
+    "StepRollup",
     "TunedModel",
     "Upload",
     "UploadPart",

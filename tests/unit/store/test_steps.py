@@ -21,11 +21,11 @@ def test_steps_come_back_as_series_and_move_the_jobs_progress(database: Database
     with database.session() as session:
         assert append_steps(session, held.job_id, held.attempt, [step(1), step(2, loss=0.5), step(3)])
     with database.session() as session:
-        metrics = metric_series(tenant(session), held.job_id, keys=["loss", "absent"])
+        metrics = metric_series(tenant(session), held.job_id, keys=["loss"])
         importance = importance_series(tenant(session), held.job_id, after_step=1, limit=1)
         everything = metric_series(tenant(session), held.job_id)
     assert metrics.steps == [1, 2, 3]
-    assert metrics.series == {"loss": [1.0, 0.5, 1.0], "absent": [None, None, None]}
+    assert metrics.series == {"loss": [1.0, 0.5, 1.0]}
     assert metrics.time[0] == pytest.approx(1_700_000_001.0)
     assert (importance.steps, importance.importance, importance.active) == ([2], [[0.5, 0.25]], [[1]])
     assert importance.probabilities == [[0.25, 0.75]]

@@ -355,7 +355,7 @@ export interface paths {
         };
         /**
          * Importance
-         * @description Each layer's score and chance by step, and the layers updated in it.
+         * @description Each layer's score, chance and updates by step, or, with `points`, by buckets of steps.
          */
         get: operations["importance_v1_fine_tuning_jobs__job_id__importance_get"];
         put?: never;
@@ -375,7 +375,7 @@ export interface paths {
         };
         /**
          * Metrics
-         * @description Metrics by step.
+         * @description Metrics by step, or, with `points`, their means and extremes by buckets of steps.
          */
         get: operations["metrics_v1_fine_tuning_jobs__job_id__metrics_get"];
         put?: never;
@@ -442,6 +442,52 @@ export interface paths {
          * @description Let a paused job go on from its last checkpoint, when its turn comes; others are left as they are.
          */
         post: operations["resume_v1_fine_tuning_jobs__job_id__resume_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/fine_tuning/jobs/{job_id}/stream": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Stream Events
+         * @description Follow a job: the job as it is, its events and steps after the cursor, then what is new, to its end.
+         *
+         *     The frames are those of the WebSocket at this address. Each event or step has an `id`, which an EventSource
+         *     sends as `Last-Event-ID` when it comes back; a comment comes when there is nothing else for 15 seconds.
+         */
+        get: operations["stream_events_v1_fine_tuning_jobs__job_id__stream_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/fine_tuning/plan": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Plan
+         * @description Plan a job: memory by part, time, whether it fits, and the smallest change that would make it fit.
+         *
+         *     The body is a new job's, with a `device` or a budget of `memory_bytes`. What a job would be refused for is
+         *     refused here; a key with the scope `read` may ask, and a full quota is no obstacle.
+         */
+        post: operations["plan_v1_fine_tuning_plan_post"];
         delete?: never;
         options?: never;
         head?: never;
@@ -867,6 +913,20 @@ export interface components {
             variant: "series" | "parallel";
         };
         /**
+         * CheckpointFrame
+         * @description A checkpoint that was stored, just before the event that says so.
+         */
+        CheckpointFrame: {
+            data: components["schemas"]["CheckpointObject"];
+            /** Part Of */
+            part_of: number;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "checkpoint";
+        };
+        /**
          * CheckpointMetrics
          * @description The metrics of the checkpoint's step; what was not measured is null.
          */
@@ -1095,6 +1155,34 @@ export interface components {
             type: "error";
         };
         /**
+         * EvaluationFrame
+         * @description A measurement on held-out rows, just before the step that it was made in.
+         */
+        EvaluationFrame: {
+            data: components["schemas"]["EvaluationObject"];
+            /** Part Of */
+            part_of: number;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "evaluation";
+        };
+        /**
+         * EvaluationObject
+         * @description What was measured on rows held out of the training, in a step.
+         */
+        EvaluationObject: {
+            /** Metrics */
+            metrics: {
+                [key: string]: number | null;
+            };
+            /** Step */
+            step: number;
+            /** Time */
+            time: number;
+        };
+        /**
          * EventFrame
          * @description A line of the job's log; `seq` is a cursor.
          */
@@ -1279,12 +1367,19 @@ export interface components {
          * ImportanceObject
          * @description Per step, one score a layer (higher is more important), the layers updated in it, and each layer's
          *     chance to be one (null: it was not told).
+         *
+         *     With `points`, each place stands for `bucket` steps, as in the metrics: `importance` and `probabilities`
+         *     are means, and `updated` tells in how many of the bucket's steps each layer was updated.
          */
         ImportanceObject: {
             /** Active */
-            active: number[][];
+            active: number[][] | null;
+            /** Bucket */
+            bucket: number;
+            /** Count */
+            count: number[] | null;
             /** Importance */
-            importance: number[][];
+            importance: (number | null)[][];
             /** Job Id */
             job_id: string;
             /** Layers */
@@ -1296,9 +1391,13 @@ export interface components {
              */
             object: "fine_tuning.job.importance";
             /** Probabilities */
-            probabilities: (number[] | null)[];
+            probabilities: ((number | null)[] | null)[];
             /** Steps */
             steps: number[];
+            /** Time */
+            time: number[];
+            /** Updated */
+            updated: number[][] | null;
         };
         /**
          * IstSpec
@@ -1410,7 +1509,7 @@ export interface components {
         };
         /**
          * JobFrame
-         * @description The job as it is now: first in the stream, and after each event.
+         * @description The job as it is now: first in the stream, and again when events have told of a change.
          */
         JobFrame: {
             data: components["schemas"]["JobObject"];
@@ -2052,10 +2151,25 @@ export interface components {
         /**
          * MetricsObject
          * @description Metrics by step; a value that is missing or not finite is null.
+         *
+         *     With `points`, each place of a list stands for `bucket` steps (the first and the last may hold fewer):
+         *     `steps` and `time` are those of the bucket's last step, `series` the means, `low` and `high` the extremes.
          */
         MetricsObject: {
+            /** Bucket */
+            bucket: number;
+            /** Count */
+            count: number[] | null;
+            /** High */
+            high: {
+                [key: string]: (number | null)[];
+            } | null;
             /** Job Id */
             job_id: string;
+            /** Low */
+            low: {
+                [key: string]: (number | null)[];
+            } | null;
             /**
              * Object
              * @default fine_tuning.job.metrics
@@ -2193,6 +2307,283 @@ export interface components {
             upload_id: string;
         };
         /**
+         * PlannedChange
+         * @description The smallest change that would make the job fit.
+         */
+        PlannedChange: {
+            /** Fields */
+            fields: {
+                [key: string]: components["schemas"]["JsonValue"];
+            };
+            /** Peak Bytes */
+            peak_bytes: number;
+            /** Text */
+            text: string;
+            /**
+             * Verdict
+             * @enum {string}
+             */
+            verdict: "fits" | "tight" | "does_not_fit";
+        };
+        /**
+         * PlannedDevice
+         * @description Where the job would run.
+         */
+        PlannedDevice: {
+            /** Cores */
+            cores: number | null;
+            /**
+             * Kind
+             * @enum {string}
+             */
+            kind: "cpu" | "cuda";
+            /** Name */
+            name: string;
+        };
+        /**
+         * PlannedLengths
+         * @description How long the training file's rows are, after `max_length`.
+         */
+        PlannedLengths: {
+            /**
+             * Known
+             * @enum {string}
+             */
+            known: "counted" | "estimated" | "limit";
+            /** Longest */
+            longest: number;
+            /** Mean */
+            mean: number;
+            /** Rows */
+            rows: number;
+        };
+        /**
+         * PlannedMemory
+         * @description Bytes of each part; docs/planner.md has the formula of each, and how they make the peak.
+         */
+        PlannedMemory: {
+            /** Activations Mean */
+            activations_mean: number;
+            /** Activations Worst */
+            activations_worst: number;
+            /** Adapters */
+            adapters: number;
+            /** Allocator */
+            allocator: number;
+            /** Data */
+            data: number;
+            /** Gradients */
+            gradients: number;
+            /** Libraries */
+            libraries: number;
+            /** Loading */
+            loading: number;
+            /** Logits */
+            logits: number;
+            /** Optimizer */
+            optimizer: number;
+            /** Probe */
+            probe: number;
+            /** Runtime */
+            runtime: number;
+            /** Transient */
+            transient: number;
+            /** Weights */
+            weights: number;
+        };
+        /**
+         * PlannedSeconds
+         * @description How long training takes, without the wait in the queue and the model's loading.
+         */
+        PlannedSeconds: {
+            /** Expected */
+            expected: number;
+            /** High */
+            high: number;
+            /** Low */
+            low: number;
+        };
+        /**
+         * PlannedSelection
+         * @description Layers of a step: in the backward pass, and updated; means may be fractions.
+         */
+        PlannedSelection: {
+            /** Active */
+            active: number;
+            /** Depth */
+            depth: number;
+        };
+        /**
+         * PlanObject
+         * @description What a job would need on a device.
+         */
+        PlanObject: {
+            /** Assumptions */
+            assumptions: string[];
+            /** Budget Bytes */
+            budget_bytes: number;
+            change: components["schemas"]["PlannedChange"] | null;
+            device: components["schemas"]["PlannedDevice"];
+            hyperparameters: components["schemas"]["Hyperparameters"];
+            /** Layers */
+            layers: number;
+            lengths: components["schemas"]["PlannedLengths"];
+            mean_selection: components["schemas"]["PlannedSelection"];
+            memory: components["schemas"]["PlannedMemory"];
+            /** Micro Batch Size */
+            micro_batch_size: number;
+            /** Model */
+            model: string;
+            /**
+             * Object
+             * @default fine_tuning.plan
+             * @constant
+             */
+            object: "fine_tuning.plan";
+            /** Peak Bytes */
+            peak_bytes: number;
+            /**
+             * Precision
+             * @enum {string}
+             */
+            precision: "float32" | "bfloat16";
+            /** Rows */
+            rows: number;
+            seconds: components["schemas"]["PlannedSeconds"];
+            /** Steps */
+            steps: number;
+            /** Tokens */
+            tokens: number;
+            /** Total Parameters */
+            total_parameters: number;
+            /** Trainable Parameters */
+            trainable_parameters: number;
+            /**
+             * Verdict
+             * @enum {string}
+             */
+            verdict: "fits" | "tight" | "does_not_fit";
+            worst_selection: components["schemas"]["PlannedSelection"];
+        };
+        /**
+         * PlanRequest
+         * @description A job that is not created, and a device or a budget of memory for it.
+         *
+         *     Without both: the device that the project's latest job ran on, else this machine's CPU.
+         */
+        PlanRequest: {
+            /**
+             * Adapter
+             * @default {
+             *       "dora": false,
+             *       "dropout": 0,
+             *       "rank": 16,
+             *       "rslora": false,
+             *       "type": "lora"
+             *     }
+             */
+            adapter: components["schemas"]["LoraSpec"] | components["schemas"]["BottleneckSpec"];
+            /** Checkpoint Interval */
+            checkpoint_interval?: number | null;
+            /** Device */
+            device?: string | null;
+            hyperparameters?: components["schemas"]["HyperparameterRequest"] | null;
+            /** Integrations */
+            integrations?: {
+                [key: string]: components["schemas"]["JsonValue"];
+            }[] | null;
+            /**
+             * @default {
+             *       "candidates": 3,
+             *       "floor": 0.1,
+             *       "hold": "auto",
+             *       "mode": "standard",
+             *       "optimizer_state": "keep",
+             *       "policy": "importance",
+             *       "probe_batch_size": 16,
+             *       "probe_interval": 10,
+             *       "reading": "multinomial",
+             *       "runs": 1,
+             *       "score_rate": 10,
+             *       "scorer": "suppression",
+             *       "suppress_fraction": 0.5,
+             *       "suppression": 0.25,
+             *       "update_fraction": 0.25,
+             *       "warmup_steps": "auto"
+             *     }
+             */
+            ist: components["schemas"]["IstSpec"] | null;
+            /** Learning Rate */
+            learning_rate?: number | null;
+            /**
+             * Max Grad Norm
+             * @default 1
+             */
+            max_grad_norm: number;
+            /**
+             * Max Length
+             * @default 1024
+             */
+            max_length: number;
+            /** Max Steps */
+            max_steps?: number | null;
+            /** Memory Bytes */
+            memory_bytes?: number | null;
+            /** Metadata */
+            metadata?: {
+                [key: string]: string;
+            } | null;
+            method?: components["schemas"]["MethodRequest"] | null;
+            /** Micro Batch Size */
+            micro_batch_size?: number | null;
+            /** Model */
+            model: string;
+            /**
+             * On Out Of Memory
+             * @default fail
+             * @enum {string}
+             */
+            on_out_of_memory: "fail" | "retry";
+            /**
+             * Precision
+             * @default auto
+             * @enum {string}
+             */
+            precision: "auto" | "float32" | "bfloat16";
+            /**
+             * Priority
+             * @default normal
+             */
+            priority: ("low" | "normal" | "high") | number;
+            /**
+             * Schedule
+             * @default linear
+             * @enum {string}
+             */
+            schedule: "linear" | "cosine" | "constant";
+            /** Seed */
+            seed?: number | null;
+            /** Suffix */
+            suffix?: string | null;
+            /** Time Limit Minutes */
+            time_limit_minutes?: number | null;
+            /** Training File */
+            training_file: string;
+            /** Validation File */
+            validation_file?: string | null;
+            /**
+             * Warmup Ratio
+             * @default 0.03
+             */
+            warmup_ratio: number;
+            webhook?: components["schemas"]["JobWebhook"] | null;
+            /**
+             * Weight Decay
+             * @default 0
+             */
+            weight_decay: number;
+        };
+        /**
          * ProjectObject
          * @description A project: what files, jobs, models and keys belong to.
          */
@@ -2324,8 +2715,8 @@ export interface components {
             /** Time */
             time: number;
         };
-        /** @description A text frame of `WS /v1/fine_tuning/jobs/{job_id}/stream?after=SEQ`. */
-        StreamFrame: components["schemas"]["JobFrame"] | components["schemas"]["EventFrame"] | components["schemas"]["StepFrame"] | components["schemas"]["EndFrame"] | components["schemas"]["ErrorFrame"];
+        /** @description A text frame of `WS /v1/fine_tuning/jobs/{job_id}/stream?after=SEQ`, or the data of an event. */
+        StreamFrame: components["schemas"]["JobFrame"] | components["schemas"]["EventFrame"] | components["schemas"]["StepFrame"] | components["schemas"]["CheckpointFrame"] | components["schemas"]["EvaluationFrame"] | components["schemas"]["EndFrame"] | components["schemas"]["ErrorFrame"];
         /**
          * SupervisedMethod
          * @description What supervised training runs with.
@@ -3457,6 +3848,14 @@ export interface operations {
                 metadata?: {
                     [key: string]: string;
                 };
+                /** @description Keeps the jobs of this base model */
+                model?: string | null;
+                /** @description By time of creation: `desc` is newest first */
+                order?: "asc" | "desc";
+                /** @description Keeps the jobs with this text in id, suffix, model or fine_tuned_model, in any case */
+                search?: string | null;
+                /** @description Keeps the jobs in one of these: `state=queued&state=running` */
+                state?: ("validating_files" | "queued" | "retrying" | "running" | "pausing" | "cancelling" | "paused" | "succeeded" | "failed" | "cancelled")[] | null;
             };
             header?: never;
             path?: never;
@@ -4152,8 +4551,16 @@ export interface operations {
             query?: {
                 /** @description Steps after this one */
                 after_step?: number;
-                /** @description At most so many steps */
-                limit?: number;
+                /** @description Steps made after this time, in Unix seconds */
+                after_time?: number | null;
+                /** @description Steps before this one */
+                before_step?: number | null;
+                /** @description Steps made before this time, in Unix seconds */
+                before_time?: number | null;
+                /** @description At most so many steps; absent: 10000 */
+                limit?: number | null;
+                /** @description Answer with so many points or fewer, each for the same number of steps; no smallest or largest value is lost. Not together with `limit` */
+                points?: number | null;
             };
             header?: never;
             path: {
@@ -4242,10 +4649,18 @@ export interface operations {
             query?: {
                 /** @description Steps after this one */
                 after_step?: number;
+                /** @description Steps made after this time, in Unix seconds */
+                after_time?: number | null;
+                /** @description Steps before this one */
+                before_step?: number | null;
+                /** @description Steps made before this time, in Unix seconds */
+                before_time?: number | null;
                 /** @description Names with commas between; absent: all */
                 keys?: string | null;
-                /** @description At most so many steps */
-                limit?: number;
+                /** @description At most so many steps; absent: 10000 */
+                limit?: number | null;
+                /** @description Answer with so many points or fewer, each for the same number of steps; no smallest or largest value is lost. Not together with `limit` */
+                points?: number | null;
             };
             header?: never;
             path: {
@@ -4535,6 +4950,191 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["JobObject"];
+                };
+            };
+            /** @description The request cannot be done as it is; `param` names the field */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description No API key, or one that is wrong, revoked or expired */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The key lacks the scope that this needs */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description No such object in the key's project */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Too many requests (Retry-After says when), or a quota is full */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    stream_events_v1_fine_tuning_jobs__job_id__stream_get: {
+        parameters: {
+            query?: {
+                /** @description A cursor: what follows it is sent */
+                after?: number;
+            };
+            header?: {
+                /** @description As `after`, which it overrides */
+                "last-event-id"?: string | null;
+            };
+            path: {
+                job_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The request is refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The server failed, or a part of it is away */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description One event a frame (StreamFrame): `event` is its type, `data` its JSON, `id` a cursor */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/event-stream": string;
+                };
+            };
+            /** @description `Last-Event-ID: end`: the job has ended and all was sent */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request cannot be done as it is; `param` names the field */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description No API key, or one that is wrong, revoked or expired */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The key lacks the scope that this needs */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description No such object in the key's project */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Too many requests (Retry-After says when), or a quota is full */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    plan_v1_fine_tuning_plan_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PlanRequest"];
+            };
+        };
+        responses: {
+            /** @description The request is refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The server failed, or a part of it is away */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PlanObject"];
                 };
             };
             /** @description The request cannot be done as it is; `param` names the field */
