@@ -24,6 +24,7 @@ from api.routes import (
     models,
     organization,
     pauses,
+    plan,
     quota,
     reproduction,
     series,
@@ -91,7 +92,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
 
 def _v1() -> APIRouter:
-    """The routes that need a key; the stream checks it by itself, after it has accepted the socket."""
+    """The routes that need a key; a plan and the stream check it by themselves."""
     guarded = APIRouter(prefix="/v1", dependencies=[Depends(require_key)])
     for resource in (files, tokens, uploads, job_list, jobs, pauses, checkpoints, series, models, quota):
         guarded.include_router(resource.router)
@@ -100,6 +101,7 @@ def _v1() -> APIRouter:
     guarded.include_router(webhooks.router, prefix="/webhook_endpoints", include_in_schema=False)
     v1 = APIRouter()
     v1.include_router(guarded)
+    v1.include_router(plan.router, prefix="/v1")
     v1.include_router(organization.router, prefix="/v1", dependencies=[Depends(require_admin)])
     v1.include_router(stream.router, prefix="/v1")
     return v1
