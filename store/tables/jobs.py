@@ -81,6 +81,9 @@ class Job(Base):
     """`state` with what is asked of the job, as clients see it."""
 
     last_seq: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    reported: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    """How many items the trainer of the latest attempt has had written: where it goes on after a lost
+    connection."""
     step: Mapped[int] = mapped_column(server_default="0")
     total_steps: Mapped[int | None]
     layers: Mapped[int | None]
