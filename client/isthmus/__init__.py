@@ -68,11 +68,13 @@ _HOMES = {
 __all__ = sorted(_HOMES)
 
 
-def __getattr__(name: str) -> Any:
-    """Import a public name's module. Raises AttributeError."""
-    if name not in _HOMES:
-        raise AttributeError(f"module 'isthmus' has no attribute {name!r}")
-    return getattr(import_module(_HOMES[name]), name)
+if not TYPE_CHECKING:  # or a type checker would take any name
+
+    def __getattr__(name: str) -> Any:
+        """Import a public name's module. Raises AttributeError."""
+        if name not in _HOMES:
+            raise AttributeError(f"module 'isthmus' has no attribute {name!r}")
+        return getattr(import_module(_HOMES[name]), name)
 
 
 def __dir__() -> list[str]:

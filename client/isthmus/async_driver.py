@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import AsyncExitStack, closing
 from typing import Any, Self, TypeVar
 
@@ -35,7 +35,7 @@ class AsyncDriver:
                     step = advance(operation, await connection.perform(step))
                 return step.value
 
-    async def iterate(self, operation: Operation[None]) -> AsyncIterator[Any]:
+    async def iterate(self, operation: Operation[None]) -> AsyncGenerator[Any, None]:
         """Yield what an operation emits; ending the iteration ends the operation."""
         with closing(operation):
             async with _Connection(self) as connection:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
 from pathlib import Path
 from typing import Any
 
@@ -81,11 +82,12 @@ class AsyncJob(JobFields):
         """
         driver = self._bound()
         operation = follow(requests.stream(self.id), driver.options.retries, Cursor(after))
-        async for frame in driver.iterate(operation):
-            update = read_frame(frame, JobUpdate[AsyncJob], driver)
-            if isinstance(update, JobUpdate):
-                self._update(update.data)
-            yield update
+        async with aclosing(driver.iterate(operation)) as frames:
+            async for frame in frames:
+                update = read_frame(frame, JobUpdate[AsyncJob], driver)
+                if isinstance(update, JobUpdate):
+                    self._update(update.data)
+                yield update
 
     def events(self, *, after: str | None = None, limit: int | None = None) -> AsyncPages[JobEvent]:
         """The job's log, newest first."""

@@ -28,7 +28,7 @@ class Options:
     def of(cls, base_url: str | None, api_key: str | None, *, timeout: float, max_retries: int) -> Options:
         """The options; `ISTHMUS_BASE_URL` and `ISTHMUS_API_KEY` for what is None. Raises IsthmusError."""
         url = base_url or os.environ.get("ISTHMUS_BASE_URL") or DEFAULT_URL
-        key = api_key or os.environ.get("ISTHMUS_API_KEY")
+        key = api_key or api_key_from_environment()
         if not key:
             raise IsthmusError("no API key: give api_key=.., or set ISTHMUS_API_KEY")
         if not (key.isascii() and key.isprintable()):
@@ -36,6 +36,11 @@ class Options:
         if max_retries < 0 or timeout <= 0:
             raise IsthmusError("max_retries must be 0 or more, and timeout more than 0 seconds")
         return cls(_checked(url), key.strip(), timeout, Retries(max_retries))
+
+
+def api_key_from_environment() -> str | None:
+    """The key in `ISTHMUS_API_KEY`; None: there is none, or an empty one."""
+    return os.environ.get("ISTHMUS_API_KEY") or None
 
 
 def _checked(url: str) -> str:

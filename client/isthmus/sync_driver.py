@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import ExitStack, closing
 from typing import Any, Self, TypeVar
 
@@ -33,7 +33,7 @@ class SyncDriver:
                 step = advance(operation, connection.perform(step))
             return step.value
 
-    def iterate(self, operation: Operation[None]) -> Iterator[Any]:
+    def iterate(self, operation: Operation[None]) -> Generator[Any, None, None]:
         """Yield what an operation emits; ending the iteration ends the operation."""
         with closing(operation), _Connection(self) as connection:
             step = advance(operation, None)

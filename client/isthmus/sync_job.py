@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -79,11 +80,12 @@ class Job(JobFields):
         """
         driver = self._bound()
         operation = follow(requests.stream(self.id), driver.options.retries, Cursor(after))
-        for frame in driver.iterate(operation):
-            update = read_frame(frame, JobUpdate[Job], driver)
-            if isinstance(update, JobUpdate):
-                self._update(update.data)
-            yield update
+        with closing(driver.iterate(operation)) as frames:
+            for frame in frames:
+                update = read_frame(frame, JobUpdate[Job], driver)
+                if isinstance(update, JobUpdate):
+                    self._update(update.data)
+                yield update
 
     def events(self, *, after: str | None = None, limit: int | None = None) -> Pages[JobEvent]:
         """The job's log, newest first."""

@@ -85,8 +85,5 @@ def _opened(upload: Upload) -> Iterator[IO[bytes] | bytes]:
         case Path() as path:
             with path.open("rb") as stream:
                 yield stream
-        case bytes() as content:
+        case content:
             yield content
-        case stream:
-            stream.seek(upload.start)
-            yield stream

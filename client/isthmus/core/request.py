@@ -20,8 +20,7 @@ class Upload:
 
     name: str
     source: Path | bytes | IO[bytes]
-    start: int = 0
-    """Where in an open file the upload begins: a second try goes back to it."""
+    """An open file is sent from its beginning, at each try."""
 
     @classmethod
     def of(cls, file: str | Path | bytes | IO[bytes], name: str | None) -> Upload:
@@ -36,7 +35,7 @@ class Upload:
         if not file.seekable():
             raise IsthmusError("file: cannot be read twice; open a file on disk, or give its bytes")
         own = getattr(file, "name", None)
-        return cls(name or (Path(own).name if isinstance(own, str) else "data"), file, file.tell())
+        return cls(name or (Path(own).name if isinstance(own, str) else "data"), file)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,11 +6,13 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO, Generic
 
-from isthmus.dataset import csv_table, jsonl, parquet
+from isthmus.dataset import csv_table, jsonl
 from isthmus.dataset.problems import DatasetError, Problem
 from isthmus.dataset.rows import MAX_PROBLEMS, ContainerName, Line, Row, RowFormat, Scanned
+from isthmus.errors import MissingExtra
 
 HEAD_BYTES = 64 * 1024
+PARQUET_MAGIC = b"PAR1"
 PACKED = (
     (b"\x1f\x8b", "gzip"),
     (b"PK\x03\x04", "ZIP (as Excel's .xlsx are)"),
@@ -51,13 +53,16 @@ def scan(
     """Say what `stream`, which must be seekable, is, and yield its rows or what is wrong with them.
 
     The bytes decide; the file's `name` is only asked when they do not say.
+
+    Raises:
+        MissingExtra: for a Parquet file, where pyarrow is not installed.
     """
     head = stream.read(HEAD_BYTES)
     stream.seek(0)
     if problem := _not_data(head):
         return "jsonl", iter([[problem]])
-    if head.startswith(parquet.MAGIC):
-        return "parquet", parquet.scan(stream, formats)
+    if head.startswith(PARQUET_MAGIC):
+        return "parquet", _scan_parquet(stream, formats)
     if _is_table(head, formats, name):
         return "csv", csv_table.scan(stream, formats)
     return "jsonl", jsonl.scan(stream, examples(formats))
@@ -122,6 +127,16 @@ def _not_data(head: bytes) -> Problem | None:
     if head.startswith(UTF16):
         return Problem(None, "", "is UTF-16 text; save the file with UTF-8 encoding")
     return None
+
+
+def _scan_parquet(stream: BinaryIO, formats: Sequence[RowFormat[Row]]) -> Iterator[Scanned]:
+    try:
+        from isthmus.dataset import parquet
+    except ModuleNotFoundError as error:
+        if error.name is None or not error.name.startswith("pyarrow"):
+            raise
+        raise MissingExtra("Parquet files need pyarrow to be read: pip install 'isthmus[parquet]'") from error
+    return parquet.scan(stream, formats)
 
 
 def _is_table(head: bytes, formats: Sequence[RowFormat[Row]], name: str) -> bool:

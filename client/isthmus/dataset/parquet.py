@@ -17,7 +17,6 @@ import pyarrow.parquet as pq
 from isthmus.dataset.problems import Problem
 from isthmus.dataset.rows import MAX_LINE_BYTES, Line, RowFormat, Scanned, format_of
 
-MAGIC = b"PAR1"
 MAX_ROWS = 10_000_000
 MAX_UNPACKED_BYTES = 512 * 1024 * 1024
 """As much text as an upload of JSON Lines may hold."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator
+from contextlib import aclosing
 from typing import Generic
 
 from isthmus.async_driver import AsyncDriver
@@ -25,7 +26,7 @@ class Pages(Generic[Item]):
         for page in self.pages():
             yield from page.data
 
-    def pages(self) -> Iterator[Page[Item]]:
+    def pages(self) -> Generator[Page[Item], None, None]:
         """Yield the pages; each has `data` and `has_more`."""
         driver = self._driver
         return driver.iterate(pages(self._request, self._page_model, driver.options.retries, driver))
@@ -46,11 +47,12 @@ class AsyncPages(Generic[Item]):
 
     async def __aiter__(self) -> AsyncIterator[Item]:
         """Yield every item of every page."""
-        async for page in self.pages():
-            for item in page.data:
-                yield item
+        async with aclosing(self.pages()) as turned:
+            async for page in turned:
+                for item in page.data:
+                    yield item
 
-    def pages(self) -> AsyncIterator[Page[Item]]:
+    def pages(self) -> AsyncGenerator[Page[Item], None]:
         """Yield the pages; each has `data` and `has_more`."""
         driver = self._driver
         return driver.iterate(pages(self._request, self._page_model, driver.options.retries, driver))

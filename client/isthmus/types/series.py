@@ -52,7 +52,7 @@ class Importance(Lenient):
         """The scores, of shape (steps, layers). Raises MissingExtra."""
         np = numpy()
         scores: NDArray[float64] = np.array(self.importance, dtype=np.float64)
-        return scores.reshape(len(self.steps), -1)
+        return scores.reshape(len(self.steps), -1 if self.steps else self.layers or 0)
 
     def active_to_numpy(self) -> NDArray[int64]:
         """1 where a layer was updated, of shape (steps, layers). Raises MissingExtra."""
