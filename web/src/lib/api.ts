@@ -1,79 +1,118 @@
-/** The service's HTTP interface as the page uses it; the sign-in cookie travels by itself. */
+/** The service's routes as the page uses them. */
 
-import type { Job } from "./types";
+import { send, sendForm, withQuery, type Page, type Query } from "./http";
+import type { Artifact, Checkpoint, Importance, Job, JobEvent, Metrics, Model, StoredFile, Tokens } from "./types";
 
-/** An answer other than 2xx (or none at all, `status` 0), with the service's own code and words. */
-export class ApiError extends Error {
-  constructor(
-    readonly status: number,
-    readonly code: string | null,
-    message: string,
-  ) {
-    super(message);
-    this.name = "ApiError";
-  }
-}
-
-interface Page<T> {
-  data: T[];
-  has_more: boolean;
-}
+export { ApiError } from "./http";
 
 const JOBS = "/v1/fine_tuning/jobs";
+const FILES = "/v1/files";
+const part = encodeURIComponent;
 
-export async function listJobs(limit = 50): Promise<Job[]> {
-  const page = await send<Page<Job>>("GET", `${JOBS}?limit=${limit}`);
-  return page.data;
+export interface JobQuery {
+  state?: string | null;
+  model?: string | null;
+  search?: string | null;
+  order?: string | null;
+  /** `key=value`, as it is typed. */
+  metadata?: string | null;
+  after?: string | null;
+  limit?: number;
 }
 
-export function cancelJob(id: string): Promise<Job> {
-  return send<Job>("POST", `${JOBS}/${encodeURIComponent(id)}/cancel`);
+export function jobsPath({ metadata, ...query }: JobQuery): string {
+  const pairs: Query = { ...query };
+  const [key, ...value] = (metadata ?? "").split("=");
+  if (key?.trim() && value.length > 0) pairs[`metadata[${key.trim()}]`] = value.join("=").trim();
+  return withQuery(JOBS, pairs);
 }
 
-export async function isSignedIn(): Promise<boolean> {
-  const { authenticated } = await send<{ authenticated: boolean }>("GET", "/session");
-  return authenticated;
+export function listJobs(query: JobQuery = {}): Promise<Page<Job>> {
+  return send("GET", jobsPath({ limit: 20, ...query }));
 }
 
-/** Trades a key for the HttpOnly cookie; a wrong key is an `ApiError` with status 401. */
-export async function signIn(key: string): Promise<void> {
-  await send<unknown>("POST", "/session", { key });
+export function getJob(id: string): Promise<Job> {
+  return send("GET", `${JOBS}/${part(id)}`);
 }
 
-export async function signOut(): Promise<void> {
-  await send<unknown>("DELETE", "/session");
+export function createJob(request: unknown): Promise<Job> {
+  return send("POST", JOBS, request);
 }
 
-async function send<T>(method: string, path: string, body?: unknown): Promise<T> {
-  const answer = await request(method, path, body);
-  if (!answer.ok) throw await errorOf(answer);
-  return (answer.status === 204 ? undefined : await answer.json()) as T;
+export type Control = "cancel" | "pause" | "resume";
+
+export function controlJob(id: string, control: Control): Promise<Job> {
+  return send("POST", `${JOBS}/${part(id)}/${control}`);
 }
 
-async function request(method: string, path: string, body: unknown): Promise<Response> {
-  try {
-    return await fetch(path, {
-      method,
-      credentials: "same-origin",
-      headers: method === "GET" ? {} : { "Content-Type": "application/json" },
-      body: body === undefined ? null : JSON.stringify(body),
-    });
-  } catch {
-    throw new ApiError(0, null, "The service cannot be reached. Is it running?");
-  }
+/** A job's log, newest first, at most 100 lines. */
+export async function listEvents(id: string): Promise<JobEvent[]> {
+  return (await send<Page<JobEvent>>("GET", `${JOBS}/${part(id)}/events?limit=100`)).data;
 }
 
-async function errorOf(answer: Response): Promise<ApiError> {
-  const text = await answer.text();
-  const found = wireError(text);
-  return new ApiError(answer.status, found?.code ?? null, found?.message ?? `The service answered ${answer.status}.`);
+export interface Window {
+  points: number;
+  after_step?: number;
+  before_step?: number;
 }
 
-/** The `{"error": {message, code}}` of the wire, or null when a proxy answered with something else. */
-function wireError(text: string): { message: string; code: string | null } | null {
-  try {
-    return (JSON.parse(text) as { error?: { message: string; code: string | null } }).error ?? null;
-  } catch {
-    return null;
-  }
+/** The metrics that a job has told of; a request that names another one is refused. */
+export async function listMetrics(id: string): Promise<string[]> {
+  return Object.keys((await send<Metrics>("GET", jobPath(id, "metrics", { points: 1 }))).series);
+}
+
+export function getMetrics(id: string, keys: readonly string[], window: Window, signal?: AbortSignal): Promise<Metrics> {
+  return send("GET", jobPath(id, "metrics", { keys: keys.join(","), ...window }), undefined, signal);
+}
+
+export function getImportance(id: string, window: Window, signal?: AbortSignal): Promise<Importance> {
+  return send("GET", jobPath(id, "importance", { ...window }), undefined, signal);
+}
+
+export async function listArtifacts(id: string): Promise<Artifact[]> {
+  return (await send<{ data: Artifact[] }>("GET", `${JOBS}/${part(id)}/artifacts`)).data;
+}
+
+export function artifactPath(id: string, path: string): string {
+  return `${JOBS}/${part(id)}/artifacts/${path.split("/").map(part).join("/")}`;
+}
+
+export function jobPath(id: string, resource: string, query: Query = {}): string {
+  return withQuery(`${JOBS}/${part(id)}/${resource}`, query);
+}
+
+export async function listCheckpoints(id: string): Promise<Checkpoint[]> {
+  return (await send<Page<Checkpoint>>("GET", `${JOBS}/${part(id)}/checkpoints?limit=100`)).data;
+}
+
+export async function listFiles(): Promise<StoredFile[]> {
+  return (await send<Page<StoredFile>>("GET", `${FILES}?limit=1000`)).data;
+}
+
+export function getFile(id: string): Promise<StoredFile> {
+  return send("GET", `${FILES}/${part(id)}`);
+}
+
+export function deleteFile(id: string): Promise<unknown> {
+  return send("DELETE", `${FILES}/${part(id)}`);
+}
+
+export function filePath(id: string): string {
+  return `${FILES}/${part(id)}/content`;
+}
+
+/** Uploads training data; the service checks it first, and an `ApiError` names the lines at fault. */
+export function uploadFile(file: File, onprogress: (share: number) => void): Promise<StoredFile> {
+  const form = new FormData();
+  form.append("purpose", "fine-tune");
+  form.append("file", file, file.name);
+  return sendForm(FILES, form, onprogress);
+}
+
+export function getTokens(id: string, model: string, maxLength: number, signal?: AbortSignal): Promise<Tokens> {
+  return send("GET", withQuery(`${FILES}/${part(id)}/tokens`, { model, max_length: maxLength }), undefined, signal);
+}
+
+export async function listModels(): Promise<Model[]> {
+  return (await send<{ data: Model[] }>("GET", "/v1/models")).data;
 }

@@ -2,10 +2,11 @@
 
 const WINDOW = 50;
 
-/** Seconds left, or null before two steps are known; a pause between attempts does not distort it. */
+/** Seconds left after step `lastStep`, or null before two rows are known; a pause between attempts does not distort it. */
 export function secondsLeft(
   steps: readonly number[],
   times: readonly number[],
+  lastStep: number,
   totalSteps: number | null | undefined,
 ): number | null {
   const last = steps.length - 1;
@@ -15,7 +16,7 @@ export function secondsLeft(
     const taken = (steps[row] as number) - (steps[row - 1] as number);
     paces.push(((times[row] as number) - (times[row - 1] as number)) / taken);
   }
-  return Math.max(0, totalSteps - (steps[last] as number)) * trimmedMean(paces);
+  return Math.max(0, totalSteps - lastStep) * trimmedMean(paces);
 }
 
 /** Mean without the twentieth that took longest: probe steps count, the gap before a resume does not. */

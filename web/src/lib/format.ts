@@ -69,3 +69,21 @@ function trim(digits: string): string {
 function two(value: number): string {
   return String(value).padStart(2, "0");
 }
+
+/** A time on an axis, short: "0:05", "12:30", "3:05:00", "2d 04:00". */
+export function span(seconds: number): string {
+  const whole = Math.round(seconds);
+  const [days, hours, minutes] = [Math.floor(whole / 86_400), Math.floor(whole / 3600) % 24, Math.floor(whole / 60) % 60];
+  if (days > 0) return `${days}d ${two(hours)}:${two(minutes)}`;
+  return hours > 0 ? `${hours}:${two(minutes)}:${two(whole % 60)}` : `${minutes}:${two(whole % 60)}`;
+}
+
+/** "24 Nov, 21:53". */
+export function moment(unix: number): string {
+  return new Date(unix * 1000).toLocaleString("en-GB", { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" });
+}
+
+/** "1 row", "1,200 rows". */
+export function plural(count: number, noun: string): string {
+  return `${integer(count)} ${noun}${count === 1 ? "" : "s"}`;
+}

@@ -1,7 +1,9 @@
 /** Paints a grid on a canvas: cells, marks of updated layers, axes. Lengths are in CSS pixels. */
 
 import { luminance, type Colormap, type Rgb } from "./colormap";
-import { rowTop, scale, wholeTicks, type Cell, type Grid } from "./heatmap";
+import { integer } from "./format";
+import { across, rowTop, scale, width as stepsIn, wholeTicks, type Cell, type Grid } from "./heatmap";
+import type { Range } from "./view.svelte";
 
 /** Room for the axes; the loss chart keeps the same, so that the steps of both stand in line. */
 export const GUTTER = { left: 48, right: 10, top: 8, bottom: 40 } as const;
@@ -19,10 +21,12 @@ export interface Look {
 
 export interface Scene {
   grid: Grid;
-  extent: number;
+  range: Range;
   lowest: number;
   highest: number;
   cursor: Cell | null;
+  /** A step marked by a line, as when another figure is pointed at. */
+  line: number | null;
 }
 
 export interface Plot {
@@ -49,6 +53,7 @@ export function paint(context: CanvasRenderingContext2D, cells: HTMLCanvasElemen
   paintCells(context, cells, scene, look, plot);
   if (look.marks) paintMarks(context, scene, look, plot);
   paintAxes(context, scene, look, plot);
+  if (scene.line !== null) paintLine(context, scene.line, scene, look, plot);
   if (scene.cursor) paintCursor(context, scene.cursor, scene, plot);
 }
 
@@ -108,7 +113,7 @@ function markOn(cell: Rgb, alpha: number): string {
 
 function paintAxes(
   context: CanvasRenderingContext2D,
-  { grid, extent }: Scene,
+  { grid, range }: Scene,
   { ink, font }: Look,
   plot: Plot,
 ): void {
@@ -124,8 +129,8 @@ function paintAxes(
   context.textAlign = "center";
   context.textBaseline = "top";
   const bottom = plot.top + plot.height;
-  for (const step of wholeTicks(1, extent, plot.width / 70)) {
-    context.fillText(String(step), plot.left + ((step - 0.5) / extent) * plot.width, bottom + 7);
+  for (const step of wholeTicks(Math.max(1, range[0]), range[1], plot.width / 70)) {
+    context.fillText(integer(step), plot.left + across(step, range) * plot.width, bottom + 7);
   }
   context.fillText("step", plot.left + plot.width / 2, bottom + 24);
   context.save();
@@ -139,12 +144,12 @@ function paintAxes(
 function paintCursor(
   context: CanvasRenderingContext2D,
   cell: Cell,
-  { grid, extent }: Scene,
+  { grid, range }: Scene,
   plot: Plot,
 ): void {
-  const width = Math.max(plot.width / extent, 5);
+  const width = Math.max(plot.width / stepsIn(range), 5);
   const height = plot.height / grid.layers;
-  const x = plot.left + ((cell.step - 0.5) / extent) * plot.width - width / 2;
+  const x = plot.left + across(cell.step, range) * plot.width - width / 2;
   const y = plot.top + rowTop(cell.layer, grid.layers) * plot.height;
   // A light line within a dark one shows on every colour of both maps.
   context.lineWidth = 4;
@@ -153,4 +158,23 @@ function paintCursor(
   context.lineWidth = 1.5;
   context.strokeStyle = "rgb(255 255 255)";
   context.strokeRect(x - 1, y - 1, width + 2, height + 2);
+}
+
+function paintLine(
+  context: CanvasRenderingContext2D,
+  step: number,
+  { range }: Scene,
+  { ink }: Look,
+  plot: Plot,
+): void {
+  const x = plot.left + across(step, range) * plot.width;
+  if (x < plot.left || x > plot.left + plot.width) return;
+  context.strokeStyle = ink;
+  context.lineWidth = 1;
+  context.setLineDash([3, 3]);
+  context.beginPath();
+  context.moveTo(x, plot.top);
+  context.lineTo(x, plot.top + plot.height);
+  context.stroke();
+  context.setLineDash([]);
 }

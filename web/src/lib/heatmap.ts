@@ -1,6 +1,7 @@
 /** Layers by steps as a grid of at most one column a pixel: binning, placing and finding cells. */
 
-import type { JobHistory } from "./history";
+import type { ImportanceSeries } from "./importance-series";
+import type { Range } from "./view.svelte";
 
 export interface Grid {
   columns: number;
@@ -20,29 +21,44 @@ export function stepExtent(lastStep: number, totalSteps: number | null | undefin
   return totalSteps && totalSteps >= lastStep ? Math.min(extent, totalSteps) : extent;
 }
 
-/** Bins steps 1..extent into min(extent, maxColumns) columns of equal width. */
-export function bin(history: JobHistory, extent: number, maxColumns: number): Grid {
-  const { layers } = history;
-  const columns = Math.max(1, Math.min(extent, Math.floor(maxColumns)));
+/** How many steps a range holds. */
+export function width([from, to]: Range): number {
+  return to - from + 1;
+}
+
+/** Bins the range into at most `maxColumns` columns of equal width; a row counts by the steps it shares with one. */
+export function bin(series: ImportanceSeries, range: Range, maxColumns: number): Grid {
+  const { layers } = series;
+  const columns = Math.max(1, Math.min(width(range), Math.floor(maxColumns)));
   const mean = new Float32Array(columns * layers);
   const share = new Float32Array(columns * layers);
-  const counts = new Uint32Array(columns);
-  history.steps.forEach((step, row) => {
-    if (step < 1 || step > extent) return;
-    const column = Math.floor(((step - 1) * columns) / extent);
-    counts[column] = (counts[column] as number) + 1;
-    for (let layer = 0; layer < layers; layer++) {
-      const cell = column * layers + layer;
-      mean[cell] = (mean[cell] as number) + (history.scores[row * layers + layer] as number);
-      share[cell] = (share[cell] as number) + (history.active[row * layers + layer] as number);
+  const weights = new Float32Array(columns);
+  const size = width(range) / columns;
+  const end = range[1] + 1;
+  for (let row = Math.max(0, series.rowOf(range[0])); row < series.length; row++) {
+    const from = Math.max(series.first(row), range[0]);
+    const to = Math.min((series.steps[row] as number) + 1, end);
+    if (from >= end) break;
+    if (to <= from) continue;
+    const last = Math.min(columns - 1, Math.ceil((to - range[0]) / size) - 1);
+    for (let column = Math.floor((from - range[0]) / size); column <= last; column++) {
+      const start = range[0] + column * size;
+      const overlap = Math.min(to, start + size) - Math.max(from, start);
+      if (overlap <= 1e-9) continue;
+      weights[column] = (weights[column] as number) + overlap;
+      for (let layer = 0; layer < layers; layer++) {
+        const cell = column * layers + layer;
+        mean[cell] = (mean[cell] as number) + overlap * series.score(row, layer);
+        share[cell] = (share[cell] as number) + overlap * series.updatedShare(row, layer);
+      }
     }
-  });
+  }
   let filled = 0;
-  counts.forEach((count, column) => {
-    if (count > 0) filled++;
+  weights.forEach((weight, column) => {
+    if (weight > 0) filled++;
     for (let cell = column * layers; cell < (column + 1) * layers; cell++) {
-      mean[cell] = count > 0 ? (mean[cell] as number) / count : NaN;
-      share[cell] = count > 0 ? (share[cell] as number) / count : 0;
+      mean[cell] = weight > 0 ? (mean[cell] as number) / weight : NaN;
+      share[cell] = weight > 0 ? (share[cell] as number) / weight : 0;
     }
   });
   return { columns, layers, mean, share, filled };
@@ -59,9 +75,14 @@ export interface Cell {
 }
 
 /** The cell under a point given as fractions of the plot (x from the left, y from the top). */
-export function cellAt(x: number, y: number, extent: number, layers: number): Cell | null {
+export function cellAt(x: number, y: number, range: Range, layers: number): Cell | null {
   if (x < 0 || x >= 1 || y < 0 || y >= 1 || layers === 0) return null;
-  return { step: Math.floor(x * extent) + 1, layer: layers - 1 - Math.floor(y * layers) };
+  return { step: Math.floor(x * width(range)) + range[0], layer: layers - 1 - Math.floor(y * layers) };
+}
+
+/** Where the middle of a step lies, as a fraction from the left. */
+export function across(step: number, range: Range): number {
+  return (step - range[0] + 0.5) / width(range);
 }
 
 /** Where layer `layer` begins, as a fraction from the top: layer 0 lies at the bottom. */
@@ -77,22 +98,4 @@ export function wholeTicks(low: number, high: number, count: number): number[] {
   const ticks: number[] = [];
   for (let tick = Math.ceil(low / step) * step; tick <= high; tick += step) ticks.push(tick);
   return ticks;
-}
-
-export interface Ranked {
-  layer: number;
-  score: number;
-  /** Share of all steps that updated the layer. */
-  updated: number;
-}
-
-/** The layers with the highest newest scores, best first. */
-export function topLayers(history: JobHistory, count: number): Ranked[] {
-  return Array.from(history.latest(), (score, layer) => ({
-    layer,
-    score,
-    updated: (history.updates[layer] ?? 0) / history.length,
-  }))
-    .sort((a, b) => b.score - a.score || a.layer - b.layer)
-    .slice(0, count);
 }

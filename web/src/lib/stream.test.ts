@@ -59,7 +59,7 @@ test("a broken connection is opened again after the cursor", () => {
   vi.advanceTimersByTime(500);
   expect(sockets.map((each) => each.cursor)).toEqual([0, 7]);
   socket(1).send(step(8));
-  expect(frames.map((frame) => (frame.type === "end" ? "end" : frame.seq))).toEqual([7, 8]);
+  expect(frames.map((frame) => ("seq" in frame ? frame.seq : frame.type))).toEqual([7, 8]);
 });
 
 test("waits double with each failure and begin anew once a frame has come", () => {

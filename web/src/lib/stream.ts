@@ -56,6 +56,14 @@ export class JobStream {
     this.#connect();
   }
 
+  /** Drops a connection that may be dead without knowing it, as after sleep, and opens one after the cursor. */
+  renew(): void {
+    if (this.#stopped) return;
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    this.#drop()?.close(1000);
+    this.#connect();
+  }
+
   stop(): void {
     this.#stopped = true;
     if (this.#timer !== null) clearTimeout(this.#timer);

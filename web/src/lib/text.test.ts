@@ -1,9 +1,11 @@
 import { expect, test } from "vitest";
 
-import { configuration } from "./configuration";
+import { configuration, flat } from "./configuration";
 import { secondsLeft } from "./eta";
-import { bytes, duration, plain, significant } from "./format";
-import { hashOfJob, jobInHash, tokenInHash } from "./route";
+import { bytes, duration, plain, plural, significant, span } from "./format";
+import { jobsPath } from "./api";
+import { memoryOf } from "./memory";
+import { address, hashOfJob, parseRoute, tokenInHash } from "./route";
 import type { Job } from "./types";
 
 test("durations", () => {
@@ -31,35 +33,76 @@ test("sizes and numbers", () => {
 test("time left follows the pace and not a gap between attempts", () => {
   const steps = Array.from({ length: 40 }, (_, at) => at + 1);
   const times = steps.map((step) => step * 2 + (step > 20 ? 3600 : 0));
-  expect(secondsLeft(steps, times, 50)).toBeCloseTo(20);
-  expect(secondsLeft([1], [2], 50)).toBeNull();
-  expect(secondsLeft([1, 2], [0, 1], null)).toBeNull();
+  expect(secondsLeft(steps, times, 40, 50)).toBeCloseTo(20);
+  expect(secondsLeft([1], [2], 1, 50)).toBeNull();
+  expect(secondsLeft([1, 2], [0, 1], 2, null)).toBeNull();
+});
+
+test("times on an axis and counts", () => {
+  expect([5, 750, 11_100, 187_200].map(span)).toEqual(["0:05", "12:30", "3:05:00", "2d 04:00"]);
+  expect([plural(1, "row"), plural(1200, "row")]).toEqual(["1 row", "1,200 rows"]);
 });
 
 test("addresses", () => {
-  expect(jobInHash(hashOfJob("ftjob-a1"))).toBe("ftjob-a1");
-  expect([jobInHash("#/"), tokenInHash("#token=a%2Bb"), tokenInHash("#/jobs/x")]).toEqual([null, "a+b", null]);
+  expect(parseRoute(hashOfJob("ftjob-a1"))).toMatchObject({ page: "jobs", id: "ftjob-a1" });
+  expect(["", "#/", "#/jobs", "#/nowhere", "#bad"].map((hash) => parseRoute(hash).page)).toEqual(["jobs", "jobs", "jobs", null, null]);
+  const route = parseRoute(address("compare", null, { jobs: "a,b", axis: "" }));
+  expect([route.page, route.id, [...route.query]]).toEqual(["compare", null, [["jobs", "a,b"]]]);
+  expect([tokenInHash("#token=a%2Bb"), tokenInHash("#/jobs/x")]).toEqual(["a+b", null]);
 });
 
-test("the configuration is grouped, with the request's own names", () => {
-  const spec = {
-    model: "m",
-    method: { type: "dpo", beta: 0.1 },
-    learning_rate: 0.001,
-    adapter: { type: "lora", rank: 16, alpha: null },
-    ist: null,
-  };
-  expect(configuration({ spec } as unknown as Job)).toEqual([
-    { title: "Training", rows: [{ name: "model", value: "m" }, { name: "learning_rate", value: "0.001" }] },
-    { title: "Method", rows: [{ name: "type", value: "dpo" }, { name: "beta", value: "0.1" }] },
-    {
-      title: "Adapter",
-      rows: [
-        { name: "type", value: "lora" },
-        { name: "rank", value: "16" },
-        { name: "alpha", value: "not set" },
-      ],
-    },
-    { title: "Importance-aware sparse tuning", rows: [{ name: "ist", value: "off: every layer in every step" }] },
+test("a list of jobs is asked for with what is given only", () => {
+  expect(jobsPath({ limit: 20, state: "", search: "a b", metadata: "team = search" })).toBe(
+    "/v1/fine_tuning/jobs?limit=20&search=a+b&metadata%5Bteam%5D=search",
+  );
+  expect(jobsPath({ metadata: "team" })).toBe("/v1/fine_tuning/jobs");
+});
+
+const SPEC = {
+  model: "m",
+  method: { type: "dpo", beta: 0.2 },
+  learning_rate: 0.001,
+  batch_size: 4,
+  adapter: { type: "lora", rank: 16, alpha: 8 },
+  ist: null,
+} as unknown as Job["spec"];
+
+test("the configuration is grouped, with the request's own names, and says what is not the default", () => {
+  const groups = configuration(SPEC);
+  expect(groups.map(({ title }) => title)).toEqual(["Training", "Method", "Adapter", "Importance-aware sparse tuning"]);
+  const changed = groups.flatMap(({ rows }) => rows.filter(({ differs }) => differs).map(({ name, value, usual }) => [name, value, usual]));
+  expect(changed).toEqual([
+    ["batch_size", "4", "8"],
+    ["type", "dpo", "supervised"],
+    ["beta", "0.2", "0.1"],
+    ["alpha", "8", "not set"],
+    ["ist", "off: every layer in every step", null],
   ]);
+});
+
+test("the flat configuration has a name for each value", () => {
+  expect([...flat(SPEC)].slice(0, 6)).toEqual([
+    ["model", "m"],
+    ["learning_rate", "0.001"],
+    ["batch_size", "4"],
+    ["method.type", "dpo"],
+    ["method.beta", "0.2"],
+    ["adapter.type", "lora"],
+  ]);
+  expect(flat(SPEC).get("ist")).toContain("off");
+});
+
+test("a run's memory is read from its report", () => {
+  const report = { memory: { predicted_bytes: 90, measured_bytes: 100, ratio: 0.9, parts: { weights: 50, logits: 70, probe: 0 } } };
+  expect(memoryOf({ report } as unknown as Job)).toEqual({
+    predicted: 90,
+    measured: 100,
+    ratio: 0.9,
+    refusal: null,
+    parts: [
+      { name: "logits", bytes: 70 },
+      { name: "weights", bytes: 50 },
+    ],
+  });
+  expect(memoryOf({ report: null } as unknown as Job)).toBeNull();
 });

@@ -1,0 +1,137 @@
+/** Scores by step and layer in bounded room: a row stands for one step, or for the mean of several. */
+
+import { countOf, lastOfPairs, MOST_ROWS, rowOf } from "./metric-series";
+import type { Importance, StepRecord } from "./types";
+
+export class ImportanceSeries {
+  /** The last step of each row; a row begins after the one before it. */
+  steps: number[] = [];
+  /** The first step there is. */
+  #start = 1;
+  /** 0 until the first step that carries scores. */
+  layers = 0;
+  /** Mean scores, row after row: `scores[row * layers + layer]`. */
+  scores = new Float32Array(0);
+  /** The share of the row's steps that updated the layer; laid out as `scores`. */
+  share = new Float32Array(0);
+  /** Each layer's mean chance to be updated, NaN where it was not told; laid out as `scores`. */
+  chance = new Float32Array(0);
+  lowest = Infinity;
+  highest = -Infinity;
+
+  /** Takes what the service answered in place of what was there. */
+  load(answer: Importance): void {
+    this.steps = [...answer.steps];
+    this.#start = (answer.steps[0] ?? 1) - (answer.count?.[0] ?? 1) + 1;
+    this.layers = answer.layers ?? answer.importance[0]?.length ?? 0;
+    this.#reserve(this.steps.length);
+    answer.importance.forEach((scores, row) => {
+      const updated = answer.updated?.[row] ?? [];
+      this.#write(row, scores, answer.probabilities[row] ?? null, (layer) => (updated[layer] ?? 0) / this.count(row));
+    });
+  }
+
+  /** Takes one step more; false when it is there already. */
+  append(record: StepRecord): boolean {
+    if (record.step <= this.last) return false;
+    if (this.layers === 0) this.layers = record.importance.length;
+    const row = this.steps.length;
+    this.#reserve(row + 1);
+    this.steps.push(record.step);
+    const active = new Set(record.active);
+    this.#write(row, record.importance, record.probabilities, (layer) => (active.has(layer) ? 1 : 0));
+    if (this.steps.length > MOST_ROWS) this.#fold();
+    return true;
+  }
+
+  get length(): number {
+    return this.steps.length;
+  }
+
+  /** The last step there is; 0 before the first. */
+  get last(): number {
+    return this.steps.at(-1) ?? 0;
+  }
+
+  /** How many steps a row stands for. */
+  count(row: number): number {
+    return countOf(this.steps, this.#start, row);
+  }
+
+  /** The first step of a row. */
+  first(row: number): number {
+    return (this.steps[row] ?? 0) - this.count(row) + 1;
+  }
+
+  /** The row that holds a step, or the one nearest to it; -1 when there is none at all. */
+  rowOf(step: number): number {
+    return rowOf(this.steps, step);
+  }
+
+  score(row: number, layer: number): number {
+    return this.scores[row * this.layers + layer] ?? NaN;
+  }
+
+  updatedShare(row: number, layer: number): number {
+    return this.share[row * this.layers + layer] ?? NaN;
+  }
+
+  chanceOf(row: number, layer: number): number {
+    return this.chance[row * this.layers + layer] ?? NaN;
+  }
+
+  /** A row's scores, one a layer. */
+  scoresAt(row: number): Float32Array {
+    return this.scores.subarray(row * this.layers, (row + 1) * this.layers);
+  }
+
+  /** How many of the steps up to the end of a row updated each layer. */
+  updatesUpTo(row: number): number[] {
+    const updates = new Array<number>(this.layers).fill(0);
+    for (let at = 0; at <= row; at++) {
+      const count = this.count(at);
+      for (let layer = 0; layer < this.layers; layer++) updates[layer] = (updates[layer] ?? 0) + this.updatedShare(at, layer) * count;
+    }
+    return updates.map(Math.round);
+  }
+
+  #write(row: number, scores: readonly (number | null)[], chances: readonly (number | null)[] | null, share: (layer: number) => number): void {
+    for (let layer = 0; layer < this.layers; layer++) {
+      const cell = row * this.layers + layer;
+      const score = scores[layer] ?? NaN;
+      this.scores[cell] = score;
+      this.share[cell] = share(layer);
+      this.chance[cell] = chances?.[layer] ?? NaN;
+      if (score < this.lowest) this.lowest = score;
+      if (score > this.highest) this.highest = score;
+    }
+  }
+
+  #fold(): void {
+    const counts = this.steps.map((_, row) => this.count(row));
+    const { layers } = this;
+    for (let row = 0; row < this.steps.length; row += 2) {
+      const [ofA, ofB] = [counts[row] ?? 1, counts[row + 1] ?? 0];
+      for (const column of [this.scores, this.share, this.chance]) {
+        for (let layer = 0; layer < layers; layer++) {
+          const a = column[row * layers + layer] as number;
+          const b = ofB > 0 ? (column[(row + 1) * layers + layer] as number) : 0;
+          column[(row / 2) * layers + layer] = (a * ofA + b * ofB) / (ofA + ofB);
+        }
+      }
+    }
+    this.steps = lastOfPairs(this.steps);
+  }
+
+  #reserve(rows: number): void {
+    const size = rows * this.layers;
+    if (size <= this.scores.length) return;
+    const room = Math.max(1024, size, this.scores.length * 2);
+    const grown = (column: Float32Array): Float32Array<ArrayBuffer> => {
+      const larger = new Float32Array(room);
+      larger.set(column);
+      return larger;
+    };
+    [this.scores, this.share, this.chance] = [grown(this.scores), grown(this.share), grown(this.chance)];
+  }
+}
