@@ -61,6 +61,7 @@ def record_checkpoint(
             {"path": item.key.removeprefix(prefix), "bytes": item.bytes, "sha256": item.sha256}
             for item in stored
         ],
+        "bytes": sum(item.bytes for item in stored),
         "resumable": True,
     }
     statement = insert(Checkpoint).values(id=new_id("ftckpt"), job_id=job_id, step=step, **made)
@@ -109,6 +110,20 @@ def all_checkpoints(session: Session, job_id: str) -> list[Checkpoint]:
     return list(session.scalars(query))
 
 
+def find_checkpoint(tenant: Tenant, job_id: str, checkpoint_id: str) -> Checkpoint | None:
+    """A checkpoint of a job of the project, or None."""
+    query = select(Checkpoint).where(
+        Checkpoint.job_id == tenant.job_id(job_id), Checkpoint.id == checkpoint_id
+    )
+    return tenant.session.scalars(query).one_or_none()
+
+
+def delete_checkpoint(tenant: Tenant, checkpoint: Checkpoint) -> None:
+    """Remove the row of a checkpoint whose job has ended; its objects can go once this is committed."""
+    tenant.session.delete(checkpoint)
+    tenant.session.flush()
+
+
 def jobs_to_trim(session: Session, *, limit: int = 100) -> list[str]:
     """Jobs that hold more than they go on from: beyond the newest two, or after their end."""
     query = (
@@ -135,10 +150,11 @@ def adapter_files(checkpoint: Checkpoint) -> list[dict[str, Any]]:
 
 def reduce_to_adapter(session: Session, checkpoint: Checkpoint) -> None:
     """Note that only the adapter is left, unless another attempt has made the checkpoint again."""
+    files = adapter_files(checkpoint)
     session.execute(
         update(Checkpoint)
         .where(Checkpoint.id == checkpoint.id, Checkpoint.attempt == checkpoint.attempt)
-        .values(resumable=False, files=adapter_files(checkpoint))
+        .values(resumable=False, files=files, bytes=sum(file["bytes"] for file in files))
         .execution_options(synchronize_session=False)
     )
 

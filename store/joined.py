@@ -1,4 +1,4 @@
-"""Several objects as one stream."""
+"""Several objects, and bytes between them, as one stream."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ class JoinedObjects(io.RawIOBase):
     """The bytes of several objects, one after the other, as a seekable stream; one is open at a time.
 
     Args:
-        parts: the objects' keys and sizes.
+        parts: the objects' keys, or bytes as they are, with their sizes.
     """
 
-    def __init__(self, objects: ObjectStore, parts: Sequence[tuple[str, int]]) -> None:
+    def __init__(self, objects: ObjectStore, parts: Sequence[tuple[str | bytes, int]]) -> None:
         super().__init__()
         self._objects = objects
         self._keys = [key for key, _ in parts]
@@ -61,7 +61,8 @@ class JoinedObjects(io.RawIOBase):
         """The object that holds the position, open at it."""
         if self._open is None or self._open[0] != index:
             self._close_open()
-            self._open = (index, self._objects.open(self._keys[index]))
+            key = self._keys[index]
+            self._open = (index, io.BytesIO(key) if isinstance(key, bytes) else self._objects.open(key))
         begin = self._ends[index - 1] if index else 0
         stream = self._open[1]
         if stream.tell() != self._position - begin:
@@ -74,6 +75,6 @@ class JoinedObjects(io.RawIOBase):
             self._open = None
 
 
-def open_joined(objects: ObjectStore, parts: Sequence[tuple[str, int]]) -> BinaryIO:
-    """Several objects as one buffered stream, to be closed by the caller."""
+def open_joined(objects: ObjectStore, parts: Sequence[tuple[str | bytes, int]]) -> BinaryIO:
+    """Several objects, and bytes between them, as one buffered stream, to be closed by the caller."""
     return io.BufferedReader(JoinedObjects(objects, parts), CHUNK_BYTES)

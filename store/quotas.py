@@ -8,7 +8,7 @@ from sqlalchemy import Select, func, literal_column, select
 from sqlalchemy.orm import Session
 
 from store.states import seconds_of_run
-from store.tables import File, Job, Project, TunedModel, Upload, UploadPart
+from store.tables import Checkpoint, File, Job, Project, TunedModel, Upload, UploadPart
 from store.tables.base import PreciseState
 from store.tables.jobs import LIVE
 from store.tenant import Tenant
@@ -149,15 +149,18 @@ def jobs_query(project_id: str) -> Select[int]:
 
 
 def _bytes(session: Session, project_id: str) -> int:
-    """The files, the parts of uploads that may become files, and the artifacts of the models."""
+    """The files, the parts of uploads that may become files, models' artifacts, and checkpoints."""
     files = select(func.sum(File.bytes)).where(File.project_id == project_id, File.deleted_at.is_(None))
     parts = (
         select(func.sum(UploadPart.bytes))
         .join(Upload)
         .where(Upload.project_id == project_id, Upload.status == "pending")
     )
-    models = select(func.sum(TunedModel.bytes)).where(TunedModel.project_id == project_id)
-    return sum(int(session.scalar(query) or 0) for query in (files, parts, models))
+    models = select(func.sum(TunedModel.bytes)).where(
+        TunedModel.project_id == project_id, TunedModel.deleted_at.is_(None)
+    )
+    checkpoints = select(func.sum(Checkpoint.bytes)).join(Job).where(Job.project_id == project_id)
+    return sum(int(session.scalar(query) or 0) for query in (files, parts, models, checkpoints))
 
 
 def _minutes(session: Session, project_id: str) -> float:

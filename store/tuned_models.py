@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import string
 from collections.abc import Sequence
+from datetime import datetime
 
-from sqlalchemy import Select, select
+from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session
 
 from store.ids import random_text
@@ -61,6 +62,43 @@ def create_tuned_model(
     return model
 
 
+def delete_tuned_model(tenant: Tenant, model_id: str) -> TunedModel | None:
+    """Mark a model of the project as deleted; None: there is none.
+
+    Its artifacts can go once this is committed; `unpurged_models` has it until `mark_model_purged`.
+    """
+    query = _models(tenant).where(TunedModel.id == model_id).with_for_update()
+    model = tenant.session.scalars(query).one_or_none()
+    if model is not None:
+        model.deleted_at = func.clock_timestamp()
+        tenant.session.flush()
+    return model
+
+
+def deletion_time(tenant: Tenant, job_id: str) -> datetime | None:
+    """When the model that a job of the project made was deleted; None: it was not."""
+    query = select(TunedModel.deleted_at).where(
+        TunedModel.project_id == tenant.project_id, TunedModel.job_id == job_id
+    )
+    return tenant.session.scalar(query)
+
+
+def artifact_keys(model: TunedModel) -> list[str]:
+    """Where a model's artifacts are in object storage."""
+    return [model.prefix + artifact["path"] for artifact in model.artifacts]
+
+
+def unpurged_models(session: Session, *, limit: int = 100) -> list[TunedModel]:
+    """Deleted models whose artifacts may still be there."""
+    gone = (TunedModel.deleted_at.is_not(None), TunedModel.purged_at.is_(None))
+    return list(session.scalars(select(TunedModel).where(*gone).limit(limit)))
+
+
+def mark_model_purged(session: Session, model_id: str) -> None:
+    """Note that a deleted model's artifacts are gone."""
+    session.get_one(TunedModel, model_id).purged_at = func.clock_timestamp()
+
+
 def get_tuned_model(tenant: Tenant, model_id: str) -> TunedModel | None:
     """A model of the project by its name, or None."""
     return tenant.session.scalars(_models(tenant).where(TunedModel.id == model_id)).one_or_none()
@@ -78,4 +116,6 @@ def list_tuned_models(tenant: Tenant) -> list[TunedModel]:
 
 
 def _models(tenant: Tenant) -> Select[TunedModel]:
-    return select(TunedModel).where(TunedModel.project_id == tenant.project_id)
+    return select(TunedModel).where(
+        TunedModel.project_id == tenant.project_id, TunedModel.deleted_at.is_(None)
+    )

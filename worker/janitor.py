@@ -9,6 +9,7 @@ from store.database import Database
 from store.files import expire_files, mark_purged, unpurged_files
 from store.idempotency import forget_answers
 from store.objects import ObjectsAway, ObjectStore
+from store.tuned_models import artifact_keys, mark_model_purged, unpurged_models
 from store.uploads import expire_uploads, forget_part, parts_left
 
 logger = logging.getLogger(__name__)
@@ -30,6 +31,7 @@ class Janitor:
         try:
             self._purge_files()
             self._purge_parts()
+            self._purge_models()
         except (ObjectsAway, OSError) as error:
             logger.warning("object storage is away, what is deleted stays for now: %s", error)
 
@@ -48,6 +50,15 @@ class Janitor:
             with self._database.session() as session:
                 token_counts.forget(session, self._objects, file)
                 mark_purged(session, file.id)
+
+    def _purge_models(self) -> None:
+        with self._database.session() as session:
+            models = unpurged_models(session)
+        for model in models:
+            for key in artifact_keys(model):
+                self._objects.delete(key)
+            with self._database.session() as session:
+                mark_model_purged(session, model.id)
 
     def _purge_parts(self) -> None:
         with self._database.session() as session:

@@ -1,19 +1,29 @@
-"""`/v1/fine_tuning/jobs/{id}/checkpoints`: what a job has saved on its way."""
+"""`/v1/fine_tuning/jobs/{id}/checkpoints`: what a job has saved on its way; their archives, their end."""
 
 from __future__ import annotations
 
-from fastapi import APIRouter
+from functools import partial
 
-from api.routes.dependencies import ERRORS, After, Identifier, Limit, Tx
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import StreamingResponse
+
+from api.download import download_answers, send_download
+from api.errors import bad_request, not_found
+from api.routes.dependencies import ERRORS, After, Identifier, Limit, OpenServices, Tx
 from api.routes.jobs import the_job
-from api.wire.checkpoints import CheckpointObject, checkpoint_object
+from api.transaction import ProjectTransaction
+from api.wire.checkpoints import CheckpointObject, DeletedCheckpoint, checkpoint_object
 from api.wire.common import ListWithEnds, with_ends
-from store.checkpoints import list_checkpoints
+from store.archive import archive_of
+from store.checkpoints import adapter_files, delete_checkpoint, find_checkpoint, list_checkpoints
+from store.states import TERMINAL
+from store.tables import Checkpoint
+from store.tuned_models import checkpoint_model_id
 
-router = APIRouter(prefix="/fine_tuning/jobs/{job_id}", tags=["fine-tuning"], responses=ERRORS)
+router = APIRouter(prefix="/fine_tuning/jobs/{job_id}/checkpoints", tags=["fine-tuning"], responses=ERRORS)
 
 
-@router.get("/checkpoints")
+@router.get("")
 def checkpoints(
     job_id: Identifier, tx: Tx, after: After = None, limit: Limit = 10
 ) -> ListWithEnds[CheckpointObject]:
@@ -21,3 +31,52 @@ def checkpoints(
     job = the_job(tx, job_id)
     page = list_checkpoints(tx.tenant, job_id, after=after, limit=limit)
     return with_ends([checkpoint_object(row, job) for row in page.rows], has_more=page.has_more)
+
+
+@router.get(
+    "/{checkpoint_id}/archive",
+    response_class=StreamingResponse,
+    responses=download_answers("A tar of one folder", "application/x-tar"),
+)
+def archive(
+    job_id: Identifier, checkpoint_id: Identifier, request: Request, services: OpenServices, tx: Tx
+) -> Response:
+    """A checkpoint's adapter, which PEFT loads as it is, as one tar with SHA256SUMS."""
+    job = the_job(tx, job_id)
+    checkpoint = _checkpoint(tx, job_id, checkpoint_id)
+    name = checkpoint_model_id(job, checkpoint.step).replace(":", "-")
+    made = archive_of(name, checkpoint.prefix, adapter_files(checkpoint), made_at=checkpoint.created_at)
+    return send_download(
+        request,
+        partial(made.open, services.objects),
+        filename=f"{name}.tar",
+        size=made.bytes,
+        version=made.version,
+        media_type="application/x-tar",
+    )
+
+
+@router.delete("/{checkpoint_id}")
+def delete(
+    job_id: Identifier, checkpoint_id: Identifier, services: OpenServices, tx: Tx
+) -> DeletedCheckpoint:
+    """Delete a checkpoint of a job that has ended; while a job lives, it may have to go on from it."""
+    job = the_job(tx, job_id)
+    checkpoint = _checkpoint(tx, job_id, checkpoint_id)
+    if job.state not in TERMINAL:
+        raise bad_request(
+            f"job {job_id} is {job.state.value}; its checkpoints can be deleted when it has ended",
+            param="job_id",
+            code="job_not_ended",
+        )
+    delete_checkpoint(tx.tenant, checkpoint)
+    for file in checkpoint.files:
+        tx.after_commit(partial(services.objects.delete, checkpoint.prefix + file["path"]))
+    return DeletedCheckpoint(id=checkpoint_id)
+
+
+def _checkpoint(tx: ProjectTransaction, job_id: str, checkpoint_id: str) -> Checkpoint:
+    checkpoint = find_checkpoint(tx.tenant, job_id, checkpoint_id)
+    if checkpoint is None:
+        raise not_found("checkpoint", checkpoint_id, param="checkpoint_id")
+    return checkpoint

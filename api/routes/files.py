@@ -5,12 +5,12 @@ from __future__ import annotations
 from functools import partial
 from typing import Annotated, Any, BinaryIO, Literal
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import StreamingResponse
 from isthmus.dataset import formats
 
-from api.download import attachment
+from api.download import attachment, download_answers
 from api.errors import bad_request, not_found
 from api.forms import file_field, read_form, safe_name, text_field
 from api.idempotency import FormOnce, Once
@@ -103,14 +103,14 @@ def delete(file_id: Identifier, services: OpenServices, tx: Tx) -> DeletedFile:
 
 
 @router.get(
-    "/{file_id}/content",
-    response_class=StreamingResponse,
-    responses={200: {"content": {"application/octet-stream": {}}, "description": "The file's bytes"}},
+    "/{file_id}/content", response_class=StreamingResponse, responses=download_answers("The file's bytes")
 )
-def content(file_id: Identifier, services: OpenServices, tx: Tx) -> StreamingResponse:
+def content(file_id: Identifier, request: Request, services: OpenServices, tx: Tx) -> Response:
     """One file's bytes, as they were uploaded."""
     file = the_file(tx, file_id)
-    return attachment(services.objects, file.key, filename=file.filename, size=file.bytes)
+    return attachment(
+        request, services.objects, file.key, filename=file.filename, size=file.bytes, sha256=file.sha256
+    )
 
 
 def _take(

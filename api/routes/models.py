@@ -1,15 +1,24 @@
-"""`/v1/models`: base models and those that jobs made."""
+"""`/v1/models`: base models and those that jobs made; the latter as an archive, and deleted."""
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated
 
-from fastapi import APIRouter, Path
+from fastapi import APIRouter, Path, Request, Response
+from fastapi.responses import StreamingResponse
 
-from api.errors import ApiError
+from api.download import download_answers, send_download
+from api.errors import ApiError, bad_request
 from api.routes.dependencies import ERRORS, OpenServices, Tx
-from api.wire.models import ModelList, ModelObject, base_model_object, tuned_model_object
-from store.tuned_models import get_tuned_model, list_tuned_models
+from api.services import Services
+from api.transaction import ProjectTransaction
+from api.wire.models import DeletedModel, ModelList, ModelObject, base_model_object, tuned_model_object
+from store.archive import archive_of
+from store.tables import TunedModel
+from store.tuned_models import artifact_keys, delete_tuned_model, get_tuned_model, list_tuned_models
+
+ModelName = Annotated[str, Path(max_length=512, pattern=r"^[^\x00]+$")]
 
 router = APIRouter(prefix="/models", tags=["models"], responses=ERRORS)
 
@@ -21,14 +30,60 @@ def list_all(services: OpenServices, tx: Tx) -> ModelList:
     return ModelList(data=tuned + [base_model_object(name) for name in services.catalog.names()])
 
 
+@router.get(
+    "/{model:path}/archive",
+    response_class=StreamingResponse,
+    responses=download_answers("A tar of one folder", "application/x-tar"),
+)
+def archive(model: ModelName, request: Request, services: OpenServices, tx: Tx) -> Response:
+    """A tuned model as one tar: the adapter in PEFT's format, its tokenizer, report, steps, SHA256SUMS."""
+    tuned = _tuned_model(model, services, tx)
+    name = tuned.id.replace(":", "-")
+    made = archive_of(name, tuned.prefix, tuned.artifacts, made_at=tuned.created_at)
+    return send_download(
+        request,
+        partial(made.open, services.objects),
+        filename=f"{name}.tar",
+        size=made.bytes,
+        version=made.version,
+        media_type="application/x-tar",
+    )
+
+
 @router.get("/{model:path}")
-def retrieve(
-    model: Annotated[str, Path(max_length=512, pattern=r"^[^\x00]+$")], services: OpenServices, tx: Tx
-) -> ModelObject:
+def retrieve(model: ModelName, services: OpenServices, tx: Tx) -> ModelObject:
     """One model."""
     if model in services.catalog.names():
         return base_model_object(model)
+    return tuned_model_object(_tuned_model(model, services, tx))
+
+
+@router.delete("/{model:path}")
+def delete(model: ModelName, services: OpenServices, tx: Tx) -> DeletedModel:
+    """Delete a tuned model with its artifacts. Its job stays, and so do the job's checkpoints and files."""
+    _tuned_model(model, services, tx)
+    deleted = delete_tuned_model(tx.tenant, model)
+    if deleted is None:  # another request was first
+        raise no_such_model(model)
+    for key in artifact_keys(deleted):
+        tx.after_commit(partial(services.objects.delete, key))
+    return DeletedModel(id=model)
+
+
+def no_such_model(model: str) -> ApiError:
+    """404, in the words that a client of another project gets too."""
+    return ApiError(404, f"No such model: {model}", code="model_not_found", param="model")
+
+
+def _tuned_model(model: str, services: Services, tx: ProjectTransaction) -> TunedModel:
+    if model in services.catalog.names():
+        raise bad_request(
+            f"model: {model!r} is a base model, which is not this service's to give or delete; "
+            "name one that a job made",
+            param="model",
+            code="base_model",
+        )
     tuned = get_tuned_model(tx.tenant, model)
     if tuned is None:
-        raise ApiError(404, f"No such model: {model}", code="model_not_found", param="model")
-    return tuned_model_object(tuned)
+        raise no_such_model(model)
+    return tuned

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import UTC
 from pathlib import PurePosixPath
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Path, Query, Response
+from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
-from api.download import attachment
-from api.errors import bad_request, not_found
+from api.download import attachment, download_answers
+from api.errors import ApiError, bad_request, not_found
 from api.routes.dependencies import ERRORS, Identifier, OpenServices, Tx
 from api.routes.jobs import the_job
 from api.series_view import (
@@ -21,7 +22,7 @@ from api.series_view import (
 from api.wire.series import ArtifactList, ArtifactObject, ImportanceObject, MetricsObject
 from store.points import MAX_POINTS, importance_points, metric_points
 from store.steps import MAX_STEPS, importance_series, metric_series
-from store.tuned_models import get_tuned_model_of_job
+from store.tuned_models import deletion_time, get_tuned_model_of_job
 from store.windows import UnknownMetrics, Window
 
 Keys = Annotated[
@@ -116,17 +117,31 @@ def artifacts(job_id: Identifier, tx: Tx) -> ArtifactList:
 @router.get(
     "/artifacts/{path:path}",
     response_class=StreamingResponse,
-    responses={200: {"content": {"application/octet-stream": {}}, "description": "The artifact's bytes"}},
+    responses=download_answers("The artifact's bytes"),
 )
 def artifact(
-    job_id: Identifier, path: Annotated[str, Path(max_length=1024)], services: OpenServices, tx: Tx
-) -> StreamingResponse:
+    job_id: Identifier,
+    path: Annotated[str, Path(max_length=1024)],
+    request: Request,
+    services: OpenServices,
+    tx: Tx,
+) -> Response:
     """One artifact's bytes."""
     the_job(tx, job_id)
     model = get_tuned_model_of_job(tx.tenant, job_id)
     # Only a path of the list is ever opened, so none can lead out of the job's own folder.
     found = None if model is None else next((item for item in model.artifacts if item["path"] == path), None)
+    if model is None and (when := deletion_time(tx.tenant, job_id)) is not None:
+        raise ApiError(
+            404,
+            f"The model of job {job_id} was deleted at {when.astimezone(UTC):%Y-%m-%d %H:%M} UTC",
+            code="model_deleted",
+            param="path",
+        )
     if model is None or found is None:
         raise not_found("artifact", path, param="path")
     name = PurePosixPath(path).name
-    return attachment(services.objects, model.prefix + path, filename=name, size=found["bytes"])
+    key = model.prefix + path
+    return attachment(
+        request, services.objects, key, filename=name, size=found["bytes"], sha256=found["sha256"]
+    )

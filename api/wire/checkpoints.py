@@ -38,6 +38,14 @@ class CheckpointObject(Identified):
     """The adapter's."""
 
 
+class DeletedCheckpoint(WireModel):
+    """A checkpoint that is gone."""
+
+    id: str
+    object: Literal["fine_tuning.job.checkpoint"] = "fine_tuning.job.checkpoint"
+    deleted: Literal[True] = True
+
+
 def checkpoint_object(checkpoint: Checkpoint, job: Job) -> CheckpointObject:
     """A row as its wire object."""
     told = checkpoint.metrics

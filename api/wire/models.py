@@ -21,6 +21,14 @@ class ModelObject(WireModel):
     job_id: str | None = None
 
 
+class DeletedModel(WireModel):
+    """A model that is gone."""
+
+    id: str
+    object: Literal["model"] = "model"
+    deleted: Literal[True] = True
+
+
 class ModelList(WireModel):
     """Every model: tuned ones first, newest first, then the base models by name."""
 

@@ -43,7 +43,7 @@ class QuotaRequest(RequestModel):
 
     max_jobs: Limit | None = Field(default=None, description="Jobs queued and running at once.")
     max_bytes: Annotated[int, Field(ge=0, le=10**18)] | None = Field(
-        default=None, description="Bytes of files and of models' artifacts."
+        default=None, description="Bytes of files, models' artifacts and checkpoints."
     )
     max_minutes: Limit | None = Field(
         default=None, description="Minutes of training in a calendar month (UTC)."

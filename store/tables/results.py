@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, ForeignKey, UniqueConstraint, func
+from sqlalchemy import BigInteger, ForeignKey, Index, UniqueConstraint, func
 from sqlalchemy.orm import Mapped, mapped_column
 
 from store.tables.base import Base
@@ -26,6 +26,8 @@ class Checkpoint(Base):
     prefix: Mapped[str]
     files: Mapped[list[dict[str, Any]]]
     """Every object under `prefix`: `{path, bytes, sha256}`, path relative to it."""
+    bytes: Mapped[int] = mapped_column(BigInteger)
+    """Of all files together."""
     resumable: Mapped[bool] = mapped_column(server_default="true")
     """Whether all that a run needs to go on is there; False: the adapter alone is kept."""
 
@@ -48,3 +50,15 @@ class TunedModel(Base):
     """Of all artifacts together."""
     artifacts: Mapped[list[dict[str, Any]]]
     """Every object under `prefix`: `{path, bytes, sha256}`, path relative to it."""
+    deleted_at: Mapped[datetime | None]
+    """Since when it is gone for clients; the row stays for its job."""
+    purged_at: Mapped[datetime | None]
+    """Since when its artifacts are gone, too."""
+
+    __table_args__ = (
+        Index(
+            "ix_tuned_models_unpurged",
+            "deleted_at",
+            postgresql_where="deleted_at IS NOT NULL AND purged_at IS NULL",
+        ),
+    )

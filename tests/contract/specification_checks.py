@@ -14,6 +14,7 @@ from schemathesis.generation import GenerationMode
 SEMANTIC = frozenset(
     {
         "conflicting_parameters",
+        "base_model",
         "default_project",
         "file_in_use",
         "idempotency_key_reused",

@@ -51,8 +51,11 @@ def victim(service: Service) -> Victim:
     job_id = member.service.create_job(training_file=file_id, metadata={"secret": "yes"})
     run = Run(service, job_id)
     run.steps(1, 3)
+    run.checkpoint(3)
     ids = {"file_id": file_id, "job_id": job_id, "model": run.succeed(), "path": "report.json"}
     with member.service.http() as http:
+        (checkpoint,) = http.get(f"{JOBS}/{job_id}/checkpoints").json()["data"]
+        ids["checkpoint_id"] = checkpoint["id"]
         ids["webhook_id"] = http.post("/v1/webhooks", json={"url": "https://example.com/"}).json()["id"]
     return Victim(member, ids)
 
@@ -139,6 +142,27 @@ def check_webhook_delete(victim: Victim, stranger: Member) -> None:
         assert own.get(address).status_code == 200
 
 
+def check_model_delete(victim: Victim, stranger: Member) -> None:
+    address = f"/v1/models/{victim.ids['model']}"
+    with victim.member.service.http() as own, stranger.service.http() as http:
+        check_error(http.delete(address), 404, code="model_not_found", param="model")
+        assert own.get(f"{address}/archive").status_code == 200
+
+
+def check_checkpoint_delete(victim: Victim, stranger: Member) -> None:
+    job = f"{JOBS}/{victim.ids['job_id']}/checkpoints"
+    address = f"{job}/{victim.ids['checkpoint_id']}"
+    foreign = f"{JOBS}/{stranger.service.create_job()}/checkpoints/{victim.ids['checkpoint_id']}"
+    with victim.member.service.http() as own, stranger.service.http() as http:
+        check_error(http.delete(address), 404, code="job_not_found", param="job_id")
+        check_error(http.delete(foreign), 404, code="checkpoint_not_found", param="checkpoint_id")
+        assert own.get(f"{address}/archive").status_code == 200
+    with stranger.service.database.session() as session:
+        project = (stranger.project_id,)
+        session.connection().exec_driver_sql("DELETE FROM jobs WHERE project_id = %s", project)
+        session.connection().exec_driver_sql("DELETE FROM files WHERE project_id = %s", project)
+
+
 def check_quota(victim: Victim, stranger: Member) -> None:
     with victim.member.service.http() as own, stranger.service.http() as http:
         assert own.get("/v1/quota").json()["usage"]["bytes"] > len(DATA)
@@ -194,6 +218,8 @@ CASES: dict[str, Callable[[Victim, Member], None]] = {
     "GET /v1/webhooks": check_webhooks,
     "POST /v1/webhooks": check_new_webhook,
     "DELETE /v1/webhooks/{webhook_id}": check_webhook_delete,
+    "DELETE /v1/models/{model}": check_model_delete,
+    "DELETE /v1/fine_tuning/jobs/{job_id}/checkpoints/{checkpoint_id}": check_checkpoint_delete,
 }
 """Routes that name no object in their path, need a body or delete; the others are asked for the victim's."""
 

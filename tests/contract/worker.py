@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
+
 from ist_core.records import Message, Started
 from store import bus, jobs, runs
 from store.checkpoints import checkpoint_prefix, record_checkpoint
 from store.events import append_events
-from store.objects import LocalObjects, ObjectInfo
+from store.objects import LocalObjects
 from store.steps import append_steps
 from store.tuned_models import artifact_prefix, create_tuned_model, new_model_id
 from tests.contract.conftest import LAYERS, Service, step_record
@@ -38,7 +40,11 @@ class Run:
     def checkpoint(self, step: int) -> None:
         """Store a checkpoint of an adapter and the rest."""
         prefix = checkpoint_prefix(self.job_id, self.attempt, step)
-        stored = [ObjectInfo(prefix + path, 3, "0" * 64) for path in ("adapter/weights", "state.safetensors")]
+        objects = LocalObjects(self.service.settings.objects_dir)
+        stored = [
+            objects.put(prefix + path, io.BytesIO(f"{path} {step}".encode()))
+            for path in ("adapter/weights", "state.safetensors")
+        ]
         metrics = {"loss": 1 / step}
         with self.service.database.session() as session:
             assert record_checkpoint(

@@ -326,6 +326,46 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/fine_tuning/jobs/{job_id}/checkpoints/{checkpoint_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Delete
+         * @description Delete a checkpoint of a job that has ended; while a job lives, it may have to go on from it.
+         */
+        delete: operations["delete_v1_fine_tuning_jobs__job_id__checkpoints__checkpoint_id__delete"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/fine_tuning/jobs/{job_id}/checkpoints/{checkpoint_id}/archive": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Archive
+         * @description A checkpoint's adapter, which PEFT loads as it is, as one tar with SHA256SUMS.
+         */
+        get: operations["archive_v1_fine_tuning_jobs__job_id__checkpoints__checkpoint_id__archive_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/fine_tuning/jobs/{job_id}/events": {
         parameters: {
             query?: never;
@@ -448,29 +488,6 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/v1/fine_tuning/jobs/{job_id}/stream": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /**
-         * Stream Events
-         * @description Follow a job: the job as it is, its events and steps after the cursor, then what is new, to its end.
-         *
-         *     The frames are those of the WebSocket at this address. Each event or step has an `id`, which an EventSource
-         *     sends as `Last-Event-ID` when it comes back; a comment comes when there is nothing else for 15 seconds.
-         */
-        get: operations["stream_events_v1_fine_tuning_jobs__job_id__stream_get"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
     "/v1/fine_tuning/plan": {
         parameters: {
             query?: never;
@@ -526,6 +543,30 @@ export interface paths {
          * @description One model.
          */
         get: operations["retrieve_v1_models__model__get"];
+        put?: never;
+        post?: never;
+        /**
+         * Delete
+         * @description Delete a tuned model with its artifacts. Its job stays, and so do the job's checkpoints and files.
+         */
+        delete: operations["delete_v1_models__model__delete"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/models/{model}/archive": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Archive
+         * @description A tuned model as one tar: the adapter in PEFT's format, its tokenizer, report, steps, SHA256SUMS.
+         */
+        get: operations["archive_v1_models__model__archive_get"];
         put?: never;
         post?: never;
         delete?: never;
@@ -913,20 +954,6 @@ export interface components {
             variant: "series" | "parallel";
         };
         /**
-         * CheckpointFrame
-         * @description A checkpoint that was stored, just before the event that says so.
-         */
-        CheckpointFrame: {
-            data: components["schemas"]["CheckpointObject"];
-            /** Part Of */
-            part_of: number;
-            /**
-             * @description discriminator enum property added by openapi-typescript
-             * @enum {string}
-             */
-            type: "checkpoint";
-        };
-        /**
          * CheckpointMetrics
          * @description The metrics of the checkpoint's step; what was not measured is null.
          */
@@ -984,6 +1011,26 @@ export interface components {
             part_ids: string[];
         };
         /**
+         * DeletedCheckpoint
+         * @description A checkpoint that is gone.
+         */
+        DeletedCheckpoint: {
+            /**
+             * Deleted
+             * @default true
+             * @constant
+             */
+            deleted: true;
+            /** Id */
+            id: string;
+            /**
+             * Object
+             * @default fine_tuning.job.checkpoint
+             * @constant
+             */
+            object: "fine_tuning.job.checkpoint";
+        };
+        /**
          * DeletedFile
          * @description A file that is gone.
          */
@@ -1002,6 +1049,26 @@ export interface components {
              * @constant
              */
             object: "file";
+        };
+        /**
+         * DeletedModel
+         * @description A model that is gone.
+         */
+        DeletedModel: {
+            /**
+             * Deleted
+             * @default true
+             * @constant
+             */
+            deleted: true;
+            /** Id */
+            id: string;
+            /**
+             * Object
+             * @default model
+             * @constant
+             */
+            object: "model";
         };
         /**
          * DeliveryObject
@@ -1153,34 +1220,6 @@ export interface components {
              * @enum {string}
              */
             type: "error";
-        };
-        /**
-         * EvaluationFrame
-         * @description A measurement on held-out rows, just before the step that it was made in.
-         */
-        EvaluationFrame: {
-            data: components["schemas"]["EvaluationObject"];
-            /** Part Of */
-            part_of: number;
-            /**
-             * @description discriminator enum property added by openapi-typescript
-             * @enum {string}
-             */
-            type: "evaluation";
-        };
-        /**
-         * EvaluationObject
-         * @description What was measured on rows held out of the training, in a step.
-         */
-        EvaluationObject: {
-            /** Metrics */
-            metrics: {
-                [key: string]: number | null;
-            };
-            /** Step */
-            step: number;
-            /** Time */
-            time: number;
         };
         /**
          * EventFrame
@@ -1509,7 +1548,7 @@ export interface components {
         };
         /**
          * JobFrame
-         * @description The job as it is now: first in the stream, and again when events have told of a change.
+         * @description The job as it is now: first in the stream, and after each event.
          */
         JobFrame: {
             data: components["schemas"]["JobObject"];
@@ -2646,7 +2685,7 @@ export interface components {
         QuotaRequest: {
             /**
              * Max Bytes
-             * @description Bytes of files and of models' artifacts.
+             * @description Bytes of files, models' artifacts and checkpoints.
              */
             max_bytes?: number | null;
             /**
@@ -2715,8 +2754,8 @@ export interface components {
             /** Time */
             time: number;
         };
-        /** @description A text frame of `WS /v1/fine_tuning/jobs/{job_id}/stream?after=SEQ`, or the data of an event. */
-        StreamFrame: components["schemas"]["JobFrame"] | components["schemas"]["EventFrame"] | components["schemas"]["StepFrame"] | components["schemas"]["CheckpointFrame"] | components["schemas"]["EvaluationFrame"] | components["schemas"]["EndFrame"] | components["schemas"]["ErrorFrame"];
+        /** @description A text frame of `WS /v1/fine_tuning/jobs/{job_id}/stream?after=SEQ`. */
+        StreamFrame: components["schemas"]["JobFrame"] | components["schemas"]["EventFrame"] | components["schemas"]["StepFrame"] | components["schemas"]["EndFrame"] | components["schemas"]["ErrorFrame"];
         /**
          * SupervisedMethod
          * @description What supervised training runs with.
@@ -3694,14 +3733,30 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
-            /** @description The file's bytes */
+            /** @description The file's bytes; `Range` and `If-Range` are understood */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/octet-stream": unknown;
+                    "application/octet-stream": string;
                 };
+            };
+            /** @description The part that `Range` asks for */
+            206: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/octet-stream": string;
+                };
+            };
+            /** @description `If-None-Match` names these very bytes */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             /** @description The request cannot be done as it is; `param` names the field */
             400: {
@@ -4227,14 +4282,30 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorBody"];
                 };
             };
-            /** @description The artifact's bytes */
+            /** @description The artifact's bytes; `Range` and `If-Range` are understood */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/octet-stream": unknown;
+                    "application/octet-stream": string;
                 };
+            };
+            /** @description The part that `Range` asks for */
+            206: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/octet-stream": string;
+                };
+            };
+            /** @description `If-None-Match` names these very bytes */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             /** @description The request cannot be done as it is; `param` names the field */
             400: {
@@ -4409,6 +4480,194 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["ListWithEnds_CheckpointObject_"];
                 };
+            };
+            /** @description The request cannot be done as it is; `param` names the field */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description No API key, or one that is wrong, revoked or expired */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The key lacks the scope that this needs */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description No such object in the key's project */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Too many requests (Retry-After says when), or a quota is full */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    delete_v1_fine_tuning_jobs__job_id__checkpoints__checkpoint_id__delete: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                checkpoint_id: string;
+                job_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The request is refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The server failed, or a part of it is away */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DeletedCheckpoint"];
+                };
+            };
+            /** @description The request cannot be done as it is; `param` names the field */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description No API key, or one that is wrong, revoked or expired */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The key lacks the scope that this needs */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description No such object in the key's project */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Too many requests (Retry-After says when), or a quota is full */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    archive_v1_fine_tuning_jobs__job_id__checkpoints__checkpoint_id__archive_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                checkpoint_id: string;
+                job_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The request is refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The server failed, or a part of it is away */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description A tar of one folder; `Range` and `If-Range` are understood */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/x-tar": string;
+                };
+            };
+            /** @description The part that `Range` asks for */
+            206: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/x-tar": string;
+                };
+            };
+            /** @description `If-None-Match` names these very bytes */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             /** @description The request cannot be done as it is; `param` names the field */
             400: {
@@ -4999,104 +5258,6 @@ export interface operations {
             };
         };
     };
-    stream_events_v1_fine_tuning_jobs__job_id__stream_get: {
-        parameters: {
-            query?: {
-                /** @description A cursor: what follows it is sent */
-                after?: number;
-            };
-            header?: {
-                /** @description As `after`, which it overrides */
-                "last-event-id"?: string | null;
-            };
-            path: {
-                job_id: string;
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description The request is refused */
-            "4XX": {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorBody"];
-                };
-            };
-            /** @description The server failed, or a part of it is away */
-            "5XX": {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorBody"];
-                };
-            };
-            /** @description One event a frame (StreamFrame): `event` is its type, `data` its JSON, `id` a cursor */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "text/event-stream": string;
-                };
-            };
-            /** @description `Last-Event-ID: end`: the job has ended and all was sent */
-            204: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content?: never;
-            };
-            /** @description The request cannot be done as it is; `param` names the field */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorBody"];
-                };
-            };
-            /** @description No API key, or one that is wrong, revoked or expired */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorBody"];
-                };
-            };
-            /** @description The key lacks the scope that this needs */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorBody"];
-                };
-            };
-            /** @description No such object in the key's project */
-            404: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorBody"];
-                };
-            };
-            /** @description Too many requests (Retry-After says when), or a quota is full */
-            429: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorBody"];
-                };
-            };
-        };
-    };
     plan_v1_fine_tuning_plan_post: {
         parameters: {
             query?: never;
@@ -5304,6 +5465,192 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["ModelObject"];
                 };
+            };
+            /** @description The request cannot be done as it is; `param` names the field */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description No API key, or one that is wrong, revoked or expired */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The key lacks the scope that this needs */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description No such object in the key's project */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Too many requests (Retry-After says when), or a quota is full */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    delete_v1_models__model__delete: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                model: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The request is refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The server failed, or a part of it is away */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DeletedModel"];
+                };
+            };
+            /** @description The request cannot be done as it is; `param` names the field */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description No API key, or one that is wrong, revoked or expired */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The key lacks the scope that this needs */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description No such object in the key's project */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Too many requests (Retry-After says when), or a quota is full */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    archive_v1_models__model__archive_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                model: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The request is refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The server failed, or a part of it is away */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description A tar of one folder; `Range` and `If-Range` are understood */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/x-tar": string;
+                };
+            };
+            /** @description The part that `Range` asks for */
+            206: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/x-tar": string;
+                };
+            };
+            /** @description `If-None-Match` names these very bytes */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             /** @description The request cannot be done as it is; `param` names the field */
             400: {
