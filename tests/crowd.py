@@ -81,6 +81,8 @@ def fill(
         job_id = make_job(session, project_id=project_id).id
     common = {"job": job_id, "project": project_id}
     with database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        # A row whose commit may still be lost is not marked as visible to all, which index-only scans need.
+        connection.execute(text("SET synchronous_commit = on"))
         connection.execute(text(JOBS), {**common, "many": jobs, "running": running})
         connection.execute(text(QUEUED), {**common, "queued": queued})
         if events:
@@ -114,7 +116,12 @@ class Plan:
     @property
     def rows_read(self) -> int:
         """Rows and index entries that were looked at, also those that a filter then left out."""
-        return round(sum(_rows(node) for node in self.nodes if "Scan" in node["Node Type"]))
+        return round(sum(_rows(node) for node in self.nodes if "Relation Name" in node))
+
+    @property
+    def fetched_by_index_only(self) -> bool:
+        """Whether no row of a table was looked at, but for pages that changed since the last vacuum."""
+        return all(node["Node Type"] == "Index Only Scan" for node in self.nodes if "Relation Name" in node)
 
 
 @contextmanager
