@@ -1,0 +1,121 @@
+"""The command `isthmus`: its groups of commands, and how each of them ends."""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+from collections.abc import Sequence
+from importlib.metadata import version
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from isthmus.cli import checkpoints, create, files, jobs, keys, logs, models, series
+from isthmus.cli.exits import FAILED, INTERRUPTED, exit_code
+from isthmus.cli.terminal import console
+from isthmus.errors import ConnectionFailed, IsthmusError
+
+CLOSED_PIPE = 141
+"""128 + SIGPIPE, as shells report a reader that has gone."""
+
+
+class Root(TyperGroup):
+    """Turns what goes wrong into one or two lines and an exit code, whoever started the command."""
+
+    def main(
+        self,
+        args: Sequence[str] | None = None,
+        prog_name: str | None = None,
+        complete_var: str | None = None,
+        standalone_mode: bool = True,
+        windows_expand_args: bool = True,
+        **extra: Any,
+    ) -> Any:
+        """Run a command line; ends with SystemExit."""
+        try:
+            code = super().main(args, prog_name, complete_var, False, windows_expand_args, **extra)
+            sys.stdout.flush()
+        except BrokenPipeError:
+            _drop_output()
+            sys.exit(CLOSED_PIPE)
+        except typer.TyperException as error:
+            _explain(error.format_message())
+            sys.exit(error.exit_code)
+        except typer.Abort:
+            sys.exit(INTERRUPTED)
+        except IsthmusError as error:
+            _complain(str(error), _remedy(error))
+            sys.exit(exit_code(error))
+        except OSError as error:
+            _complain(f"{error.filename or 'a file'}: {error.strerror or error}", None)
+            sys.exit(FAILED)
+        sys.exit(code or 0)
+
+
+app = typer.Typer(
+    name="isthmus",
+    cls=Root,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    help="Fine-tune models on your own machines: files up, jobs to their end, models down.",
+    epilog="Exit codes: 0 done; 1 failed; 2 wrong usage or request; 3 not found; 4 no valid key; "
+    "5 service unreachable; 6 not now (quota, rate); 130 Ctrl-C.",
+)
+app.add_typer(files.app, name="files")
+for part in (create, logs, series):
+    jobs.app.add_typer(part.app)
+app.add_typer(jobs.app, name="jobs")
+app.add_typer(checkpoints.app, name="checkpoints")
+app.add_typer(models.app, name="models")
+app.add_typer(keys.app, name="keys")
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        print(f"isthmus {version('isthmus')}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    """Options of `isthmus` itself."""
+
+
+def run() -> None:
+    """Run the command line of this process."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal without Unicode is no reason to fail
+    app(prog_name="isthmus")
+
+
+def _complain(message: str, remedy: str | None) -> None:
+    terminal = console(sys.stderr)
+    terminal.print(f"error: {message}", soft_wrap=True)
+    if remedy:
+        terminal.print(remedy, soft_wrap=True)
+
+
+def _explain(message: str) -> None:
+    if message.startswith("Usage:"):  # a group without its command shows its help
+        print(message, file=sys.stderr)
+    else:
+        _complain(message, "--help tells what a command takes")
+
+
+def _remedy(error: IsthmusError) -> str | None:
+    if not isinstance(error, ConnectionFailed):
+        return None
+    return "is the service up, and --base-url (or ISTHMUS_BASE_URL) its address?"
+
+
+def _drop_output() -> None:
+    """Point stdout at nothing, so that Python's own flush at the end has nothing to complain of."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

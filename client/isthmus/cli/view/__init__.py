@@ -1,0 +1,1 @@
+"""What the command line shows: pure functions from data to text and rich's renderables."""

@@ -1,0 +1,84 @@
+"""What a stream has told of a job so far, as figures."""
+
+from __future__ import annotations
+
+from isthmus.cli.view.figures import duration_text, number_text, ranges_text, size_text, time_text
+from isthmus.cli.view.importance import importance_text
+from isthmus.cli.view.sparkline import Series
+from isthmus.types.jobs import JobFields
+from isthmus.types.stream import Step
+
+SMOOTHING = 0.9
+"""Of the time a step takes: the weight of the steps before the last."""
+
+
+class JobProgress:
+    """A job, its latest step and its losses."""
+
+    def __init__(self, job: JobFields) -> None:
+        self.job = job
+        self.step: Step | None = None
+        self.losses = Series()
+        self._seconds_per_step: float | None = None
+
+    def take_step(self, step: Step) -> None:
+        """One step more."""
+        before, self.step = self.step, step
+        self.losses.add(step.metrics.get("loss"))
+        seconds = step.metrics.get("step_seconds")
+        if seconds is None and before is not None:
+            seconds = max(0.0, step.time - before.time)
+        if seconds is None:
+            return
+        known = self._seconds_per_step
+        self._seconds_per_step = seconds if known is None else SMOOTHING * known + (1 - SMOOTHING) * seconds
+
+    @property
+    def done(self) -> int:
+        """Steps that are made."""
+        return self.step.step if self.step is not None else self.job.step
+
+    @property
+    def total(self) -> int | None:
+        """Steps in all; None before the job has begun."""
+        return self.job.total_steps
+
+    @property
+    def steps_text(self) -> str:
+        """`40/170`."""
+        return f"{self.done}/{self.total if self.total is not None else '?'}"
+
+    @property
+    def loss_text(self) -> str:
+        """The loss of the latest step."""
+        return number_text(self.losses.last)
+
+    def figures(self) -> list[str]:
+        """Time left, speed, memory: what is known of them."""
+        found = []
+        if self.total is not None and self._seconds_per_step is not None and not self.job.ended:
+            found.append(f"ETA {duration_text((self.total - self.done) * self._seconds_per_step)}")
+        metrics = self.step.metrics if self.step is not None else {}
+        if (speed := metrics.get("tokens_per_second")) is not None:
+            found.append(f"{speed:,.0f} tokens/s")
+        if (memory := metrics.get("memory_bytes")) is not None:
+            found.append(size_text(memory))
+        if (rate := metrics.get("learning_rate")) is not None:
+            found.append(f"lr {rate:.2g}")
+        return found
+
+    def waiting_text(self) -> str:
+        """What a job waits for that does not run."""
+        job = self.job
+        if job.queue_position is None:
+            return ""
+        start = f", starts about {time_text(job.estimated_start)}" if job.estimated_start else ""
+        return f"place {job.queue_position} in the queue{start}"
+
+    def line(self) -> str:
+        """The latest step in one line."""
+        parts = [f"step {self.steps_text}", f"loss {self.loss_text}", *self.figures()]
+        if self.step is not None and self.step.importance:
+            parts.append(f"updated {ranges_text(self.step.active)}")
+            parts.append(f"most important {importance_text(self.step.importance, self.step.active)}")
+        return "  ".join(parts)
