@@ -16,6 +16,7 @@ from isthmus.resources.jobs import AsyncJobs
 from isthmus.resources.keys import AsyncKeys
 from isthmus.resources.models import AsyncModels
 from isthmus.resources.projects import AsyncProjects
+from isthmus.resources.uploads import AsyncUploads
 from isthmus.resources.webhooks import AsyncWebhooks
 from isthmus.types.organization import Quota
 
@@ -44,6 +45,7 @@ class AsyncIsthmus:
         http = httpx2.AsyncClient() if http_client is None else http_client
         self._driver = driver = AsyncDriver(http, options)
         self.files = AsyncFiles(driver)
+        self.uploads = AsyncUploads(driver)
         self.jobs = AsyncJobs(driver)
         self.checkpoints = AsyncCheckpoints(driver)
         self.models = AsyncModels(driver)

@@ -15,6 +15,7 @@ from isthmus.resources.jobs import Jobs
 from isthmus.resources.keys import Keys
 from isthmus.resources.models import Models
 from isthmus.resources.projects import Projects
+from isthmus.resources.uploads import Uploads
 from isthmus.resources.webhooks import Webhooks
 from isthmus.sync_driver import SyncDriver
 from isthmus.types.organization import Quota
@@ -44,6 +45,7 @@ class Isthmus:
         http = httpx2.Client() if http_client is None else http_client
         self._driver = driver = SyncDriver(http, options)
         self.files = Files(driver)
+        self.uploads = Uploads(driver)
         self.jobs = Jobs(driver)
         self.checkpoints = Checkpoints(driver)
         self.models = Models(driver)

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Generator, Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 from pydantic import PrivateAttr
 
+from isthmus.core.download import save
 from isthmus.core.fetching import fetch
 from isthmus.core.request import Request
+from isthmus.core.series import windows
 from isthmus.core.stream import Cursor, follow
 from isthmus.core.waiting import check_success, until_ended
 from isthmus.errors import IsthmusError
@@ -19,6 +21,7 @@ from isthmus.resources.base import Pages
 from isthmus.sync_driver import SyncDriver
 from isthmus.types.base import Model, Page
 from isthmus.types.jobs import Checkpoint, JobEvent, JobFields
+from isthmus.types.params import SeriesParams
 from isthmus.types.series import Importance, Metrics
 from isthmus.types.stream import JobUpdate, Update, read_frame
 
@@ -95,22 +98,22 @@ class Job(JobFields):
         """The job's checkpoints, newest first."""
         return Pages(self._bound(), requests.checkpoints(self.id, after, limit), Page[Checkpoint])
 
-    def metrics(
-        self,
-        *,
-        keys: Sequence[str] | None = None,
-        after_step: int | None = None,
-        limit: int | None = None,
-        points: int | None = None,
-    ) -> Metrics:
+    def metrics(self, *, keys: Sequence[str] | None = None, **params: Unpack[SeriesParams]) -> Metrics:
         """Metrics by step: those of `keys` (None: all), or `points` of them that keep the extremes."""
-        return self._fetch(requests.metrics(self.id, keys, after_step, limit, points), Metrics)
+        driver = self._bound()
+        request = requests.metrics(self.id, keys, params)
+        return driver.run(windows(request, Metrics, driver.options.retries))
 
-    def importance(
-        self, *, after_step: int | None = None, limit: int | None = None, points: int | None = None
-    ) -> Importance:
+    def importance(self, **params: Unpack[SeriesParams]) -> Importance:
         """Each layer's score by step, and the layers updated in it."""
-        return self._fetch(requests.importance(self.id, after_step, limit, points), Importance)
+        driver = self._bound()
+        request = requests.importance(self.id, params)
+        return driver.run(windows(request, Importance, driver.options.retries))
+
+    def reproduction(self, path: str | Path) -> Path:
+        """Save a zip of all that the weights depend on at `path`: data, spec, versions, command."""
+        driver = self._bound()
+        return driver.run(save(requests.reproduction(self.id), Path(path), driver.options.retries))
 
     def download(self, path: str | Path) -> list[Path]:
         """Save all that the job made in the folder `path`; returns the files.

@@ -44,6 +44,8 @@ def download(file: Wanted, retries: Retries) -> Operation[None]:
     DownloadCorrupted.
     """
     file.target.parent.mkdir(parents=True, exist_ok=True)
+    if file.sha256 is None:
+        file.part.unlink(missing_ok=True)  # nothing would tell whether what lies there is of the same file
     resumed = _size(file.part) > 0
     yield from _receive(file, retries)
     if resumed and not _is_right(file):
@@ -54,6 +56,12 @@ def download(file: Wanted, retries: Retries) -> Operation[None]:
         file.part.unlink()
         raise DownloadCorrupted(f"{file.target}: the bytes received have another hash than the service told")
     file.part.replace(file.target)
+
+
+def save(request: Request, target: Path, retries: Retries) -> Operation[Path]:
+    """Download what the service tells no hash of; returns where it is."""
+    yield from download(Wanted(request, target, sha256=None), retries)
+    return target
 
 
 def inside(folder: Path, path: str) -> Path:
@@ -72,11 +80,11 @@ def sha256_of(path: Path) -> str:
 
 def _receive(file: Wanted, retries: Retries) -> Operation[None]:
     """Receive the bytes, going on after each break from what is there already."""
-    attempt = 0
+    attempt, version = 0, _Version()
     while True:
         before = _size(file.part)
         try:
-            yield from _one_connection(file, retries)
+            yield from _one_connection(file, retries, version)
         except ConnectionFailed as error:
             attempt = 0 if _size(file.part) > before else attempt
             delay = retries.delay_after(attempt, error)
@@ -88,24 +96,35 @@ def _receive(file: Wanted, retries: Retries) -> Operation[None]:
             return
 
 
-def _one_connection(file: Wanted, retries: Retries) -> Operation[None]:
+def _one_connection(file: Wanted, retries: Retries, version: _Version) -> Operation[None]:
     there = _size(file.part)
     try:
-        answer = yield from open_answer(_from(file.request, there), retries)
+        answer = yield from open_answer(_from(file.request, there, version), retries)
     except BadRequest as error:
         if error.status != UNSATISFIABLE or there == 0:
             raise
         # It may be whole already, or of another file: the hash tells.
         return
+    version.etag = answer.headers.get("etag")
     with file.part.open("ab" if _goes_on(answer, there) else "wb") as stream:
         while (chunk := (yield Next())) is not None:
             stream.write(chunk)
 
 
-def _from(request: Request, offset: int) -> Request:
+@dataclass(slots=True)
+class _Version:
+    """What was received so far is of this version; None: the service did not say."""
+
+    etag: str | None = None
+
+
+def _from(request: Request, offset: int, version: _Version) -> Request:
     # Compressed bytes have other offsets than those on disk.
     plain = request.with_headers(Accept_Encoding="identity")
-    return plain.with_headers(Range=f"bytes={offset}-") if offset else plain
+    if offset == 0:
+        return plain
+    rest = plain.with_headers(Range=f"bytes={offset}-")
+    return rest if version.etag is None else rest.with_headers(If_Range=version.etag)
 
 
 def _goes_on(answer: Answer, offset: int) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
@@ -75,8 +75,14 @@ def _build(
     )
 
 
-def _in_query(value: str | float) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
+def _in_query(value: str | float | Sequence[str]) -> str | list[str]:
+    match value:
+        case bool():
+            return str(value).lower()
+        case str() | int() | float():
+            return str(value)
+        case names:
+            return list(names)
 
 
 @contextmanager

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import IO, Any, Literal
+from typing import IO, Any, Literal, TypeAlias
 from urllib.parse import quote
 
 from isthmus.errors import IsthmusError
 
-Query = Mapping[str, str | int | float | bool | None]
+Value: TypeAlias = str | int | float | bool | Sequence[str] | None
+Query: TypeAlias = Mapping[str, Value]
+"""A sequence stands for its name repeated; what is None is left out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +71,7 @@ class Request:
         return self.with_headers(Idempotency_Key=f"isthmus-{uuid.uuid4()}")
 
 
-def get(path: str, /, **query: str | float | None) -> Request:
+def get(path: str, /, **query: Value) -> Request:
     """A GET; what is None stays out of the query."""
     return Request("GET", path, {name: value for name, value in query.items() if value is not None})
 

@@ -12,7 +12,7 @@ from isthmus.core.request import Request, Upload, delete, get, part
 from isthmus.core.retries import Retries
 from isthmus.resources.base import AsyncPages, AsyncResource, Pages, Resource
 from isthmus.types.base import Deleted, Page
-from isthmus.types.files import File, Purpose, TokenCounts
+from isthmus.types.files import File, TokenCounts
 
 PATH = "/v1/files"
 Source: TypeAlias = str | Path | bytes | IO[bytes]
@@ -43,7 +43,7 @@ class Files(Resource):
         after: str | None = None,
         limit: int | None = None,
         order: Order | None = None,
-        purpose: Purpose | None = None,
+        purpose: str | None = None,
     ) -> Pages[File]:
         """Files, newest first; `limit` is the size of a page."""
         return self._list(get(PATH, after=after, limit=limit, order=order, purpose=purpose), Page[File])
@@ -93,7 +93,7 @@ class AsyncFiles(AsyncResource):
         after: str | None = None,
         limit: int | None = None,
         order: Order | None = None,
-        purpose: Purpose | None = None,
+        purpose: str | None = None,
     ) -> AsyncPages[File]:
         """Files, newest first; `limit` is the size of a page."""
         return self._list(get(PATH, after=after, limit=limit, order=order, purpose=purpose), Page[File])

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import quote
 
 from isthmus.core.download import Wanted, download_all, inside
 from isthmus.core.effects import Operation
 from isthmus.core.fetching import fetch
-from isthmus.core.request import Request, get, part, post
+from isthmus.core.request import Request, delete, get, part, post
 from isthmus.core.retries import Retries
 from isthmus.core.stream import SILENCE_SECONDS
 from isthmus.errors import IsthmusError
 from isthmus.types.jobs import ArtifactList
-from isthmus.types.params import JobParams
+from isthmus.types.params import JobListParams, JobParams, SeriesParams
 from isthmus.types.plan import PlanParams
 
 PATH = "/v1/fine_tuning/jobs"
@@ -30,10 +30,19 @@ def plan(params: PlanParams) -> Request:
     return post("/v1/fine_tuning/plan", params)
 
 
-def list_all(after: str | None, limit: int | None, metadata: Mapping[str, str] | None) -> Request:
-    """Jobs that hold all these pairs of metadata."""
-    pairs = {f"metadata[{key}]": value for key, value in (metadata or {}).items()}
-    return get(PATH, after=after, limit=limit, **pairs)
+def list_all(params: JobListParams) -> Request:
+    """Jobs of some kind."""
+    pairs = {f"metadata[{key}]": value for key, value in (params.get("metadata") or {}).items()}
+    return get(
+        PATH,
+        after=params.get("after"),
+        limit=params.get("limit"),
+        order=params.get("order"),
+        state=params.get("state"),
+        model=params.get("model"),
+        search=params.get("search"),
+        **pairs,
+    )
 
 
 def one(job_id: str) -> Request:
@@ -66,24 +75,35 @@ def checkpoints(job_id: str, after: str | None, limit: int | None) -> Request:
     return get(f"{PATH}/{part(job_id)}/checkpoints", after=after, limit=limit)
 
 
+def checkpoint_archive(job_id: str, checkpoint_id: str) -> Request:
+    """A checkpoint as a tar."""
+    return get(f"{PATH}/{part(job_id)}/checkpoints/{part(checkpoint_id)}/archive")
+
+
+def delete_checkpoint(job_id: str, checkpoint_id: str) -> Request:
+    """A checkpoint's end."""
+    return delete(f"{PATH}/{part(job_id)}/checkpoints/{part(checkpoint_id)}")
+
+
 def artifacts(job_id: str) -> Request:
     """What it made."""
     return get(f"{PATH}/{part(job_id)}/artifacts")
 
 
-def metrics(
-    job_id: str, keys: Sequence[str] | None, after_step: int | None, limit: int | None, points: int | None
-) -> Request:
+def metrics(job_id: str, keys: Sequence[str] | None, params: SeriesParams) -> Request:
     """Its metrics by step."""
     names = None if keys is None else ",".join(keys)
-    path = f"{PATH}/{part(job_id)}/metrics"
-    return get(path, keys=names, after_step=after_step, limit=limit, points=points)
+    return _series(f"{PATH}/{part(job_id)}/metrics", params, keys=names)
 
 
-def importance(job_id: str, after_step: int | None, limit: int | None, points: int | None) -> Request:
+def importance(job_id: str, params: SeriesParams) -> Request:
     """Its layers' scores by step."""
-    path = f"{PATH}/{part(job_id)}/importance"
-    return get(path, after_step=after_step, limit=limit, points=points)
+    return _series(f"{PATH}/{part(job_id)}/importance", params)
+
+
+def reproduction(job_id: str) -> Request:
+    """A zip of all that its weights depend on."""
+    return get(f"{PATH}/{part(job_id)}/reproduction")
 
 
 def stream(job_id: str) -> Request:
@@ -112,3 +132,16 @@ def download(job_id: str, folder: Path, retries: Retries) -> Operation[list[Path
     ]
     yield from download_all(wanted, retries)
     return [file.target for file in wanted]
+
+
+def _series(path: str, params: SeriesParams, *, keys: str | None = None) -> Request:
+    return get(
+        path,
+        keys=keys,
+        points=params.get("points"),
+        limit=params.get("limit"),
+        after_step=params.get("after_step"),
+        before_step=params.get("before_step"),
+        after_time=params.get("after_time"),
+        before_time=params.get("before_time"),
+    )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Unpack
 
 from isthmus.async_job import AsyncJob
@@ -11,7 +10,7 @@ from isthmus.resources.base import AsyncPages, AsyncResource, Pages, Resource
 from isthmus.sync_job import Job
 from isthmus.types.base import Page
 from isthmus.types.jobs import Checkpoint, JobEvent
-from isthmus.types.params import JobParams
+from isthmus.types.params import JobListParams, JobParams
 from isthmus.types.plan import Plan, PlanParams
 
 
@@ -32,15 +31,9 @@ class Jobs(Resource):
         """
         return self._fetch(requests.plan(params), Plan)
 
-    def list(
-        self,
-        *,
-        after: str | None = None,
-        limit: int | None = None,
-        metadata: Mapping[str, str] | None = None,
-    ) -> Pages[Job]:
-        """Jobs, newest first; with `metadata` those that hold all these pairs. `limit` is a page's size."""
-        return self._list(requests.list_all(after, limit, metadata), Page[Job])
+    def list(self, **params: Unpack[JobListParams]) -> Pages[Job]:
+        """Jobs, newest first: all, or those of some `state`, `model`, `metadata` or with a text in them."""
+        return self._list(requests.list_all(params), Page[Job])
 
     def retrieve(self, job_id: str) -> Job:
         """One job as it is now."""
@@ -86,15 +79,9 @@ class AsyncJobs(AsyncResource):
         """
         return await self._fetch(requests.plan(params), Plan)
 
-    def list(
-        self,
-        *,
-        after: str | None = None,
-        limit: int | None = None,
-        metadata: Mapping[str, str] | None = None,
-    ) -> AsyncPages[AsyncJob]:
-        """Jobs, newest first; with `metadata` those that hold all these pairs. `limit` is a page's size."""
-        return self._list(requests.list_all(after, limit, metadata), Page[AsyncJob])
+    def list(self, **params: Unpack[JobListParams]) -> AsyncPages[AsyncJob]:
+        """Jobs, newest first: all, or those of some `state`, `model`, `metadata` or with a text in them."""
+        return self._list(requests.list_all(params), Page[AsyncJob])
 
     async def retrieve(self, job_id: str) -> AsyncJob:
         """One job as it is now."""

@@ -5,13 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TypeAlias
 
+from isthmus.core.download import save
 from isthmus.core.effects import Operation
 from isthmus.core.fetching import fetch
-from isthmus.core.request import Request, get, part
+from isthmus.core.request import Request, delete, get, part
 from isthmus.core.retries import Retries
 from isthmus.errors import IsthmusError
 from isthmus.resources import job_requests
 from isthmus.resources.base import AsyncResource, Resource
+from isthmus.types.base import Deleted
 from isthmus.types.models import Model, ModelList
 
 PATH = "/v1/models"
@@ -34,6 +36,14 @@ class Models(Resource):
         """Save a tuned model's files in the folder `path`; returns them. As `job.download`."""
         return self._driver.run(_download(model, Path(path), self._driver.options.retries))
 
+    def archive(self, model: str, path: str | Path) -> Path:
+        """Save a tuned model as one tar at `path`: adapter, tokenizer, report, steps and SHA256SUMS."""
+        return self._driver.run(save(_archive(model), Path(path), self._driver.options.retries))
+
+    def delete(self, model: str) -> Deleted:
+        """Delete a tuned model and its files; its job stays, with its checkpoints."""
+        return self._fetch(delete(f"{PATH}/{part(model)}"), Deleted)
+
 
 class AsyncModels(AsyncResource):
     """Models that the key's project can use."""
@@ -50,9 +60,21 @@ class AsyncModels(AsyncResource):
         """Save a tuned model's files in the folder `path`; returns them. As `job.download`."""
         return await self._driver.run(_download(model, Path(path), self._driver.options.retries))
 
+    async def archive(self, model: str, path: str | Path) -> Path:
+        """Save a tuned model as one tar at `path`: adapter, tokenizer, report, steps and SHA256SUMS."""
+        return await self._driver.run(save(_archive(model), Path(path), self._driver.options.retries))
+
+    async def delete(self, model: str) -> Deleted:
+        """Delete a tuned model and its files; its job stays, with its checkpoints."""
+        return await self._fetch(delete(f"{PATH}/{part(model)}"), Deleted)
+
 
 def _one(model: str) -> Request:
     return get(f"{PATH}/{part(model)}")
+
+
+def _archive(model: str) -> Request:
+    return get(f"{PATH}/{part(model)}/archive")
 
 
 def _download(model: str, folder: Path, retries: Retries) -> Operation[list[Path]]:

@@ -39,22 +39,32 @@ class Hyperparameters(Lenient):
     n_epochs: int
     batch_size: int
     learning_rate_multiplier: float
-    beta: float | None = None
-    """Of preference training."""
 
 
-class MethodSettings(Lenient):
-    """What a method runs with."""
+class DpoHyperparameters(Hyperparameters):
+    """The resolved hyperparameters of preference training."""
+
+    beta: float
+
+
+class SupervisedMethod(Lenient):
+    """What supervised training runs with."""
 
     hyperparameters: Hyperparameters
+
+
+class DpoMethod(Lenient):
+    """What preference training runs with."""
+
+    hyperparameters: DpoHyperparameters
 
 
 class Method(Lenient):
     """What a job learns; the settings of the other type are None."""
 
     type: Literal["supervised", "dpo"] | str = "supervised"
-    supervised: MethodSettings | None = None
-    dpo: MethodSettings | None = None
+    supervised: SupervisedMethod | None = None
+    dpo: DpoMethod | None = None
 
 
 class JobFields(Identified):

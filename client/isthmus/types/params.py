@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, Required, TypedDict
 
+from isthmus.types.jobs import State
 from isthmus.types.specs import IstPolicy
 
 Auto = Literal["auto"]
@@ -115,6 +116,38 @@ class TrainingParams(TypedDict, total=False):
     checkpoint_interval: int | None
     on_out_of_memory: Literal["fail", "retry"]
     time_limit_minutes: float | None
+
+
+class JobListParams(TypedDict, total=False):
+    """Which jobs, in which order."""
+
+    after: str | None
+    limit: int | None
+    """The size of a page."""
+    order: Literal["asc", "desc"] | None
+    """By time of creation; `desc`, newest first, if left out."""
+    state: Sequence[State] | None
+    """In one of these."""
+    model: str | None
+    """Of this base model."""
+    search: str | None
+    """With this text in id, suffix, model or fine-tuned model."""
+    metadata: Mapping[str, str] | None
+    """With all these pairs."""
+
+
+class SeriesParams(TypedDict, total=False):
+    """Which steps of a series; left out: all."""
+
+    points: int | None
+    """So many points or fewer, each for the same number of steps; no smallest or largest value is lost."""
+    limit: int | None
+    """At most so many steps; not together with `points`."""
+    after_step: int | None
+    before_step: int | None
+    after_time: float | None
+    """Unix seconds."""
+    before_time: float | None
 
 
 class JobParams(TrainingParams, total=False):

@@ -16,7 +16,7 @@ class Webhook(Identified):
     created_at: int
     name: str
     url: str
-    event_types: list[EventType | str]
+    event_types: list[str]
     signing_secret_hint: str
     """The secret's last characters, to know it by."""
     job_id: str | None = None

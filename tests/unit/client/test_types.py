@@ -71,7 +71,7 @@ def test_importance_as_arrays_and_as_a_frame() -> None:
         job_id="ftjob-1", layers=3, steps=[5, 6], importance=[[1, 2, 3], [4, 5, 6]], active=[[0, 2], [1]]
     )
     assert importance.to_numpy().tolist() == [[1, 2, 3], [4, 5, 6]]
-    assert importance.active_to_numpy().tolist() == [[1, 0, 1], [0, 1, 0]]
+    assert importance.updates_to_numpy().tolist() == [[1, 0, 1], [0, 1, 0]]
     frame = importance.to_pandas()
     assert frame.shape == (2, 3)
     assert frame.loc[6].tolist() == [4, 5, 6]
@@ -80,5 +80,5 @@ def test_importance_as_arrays_and_as_a_frame() -> None:
 def test_no_steps_are_empty_arrays() -> None:
     empty = Importance(job_id="ftjob-1", layers=3, steps=[], importance=[], active=[])
     assert empty.to_numpy().shape == (0, 3)
-    assert empty.active_to_numpy().shape == (0, 3)
+    assert empty.updates_to_numpy().shape == (0, 3)
     assert Metrics(job_id="ftjob-1", steps=[], time=[], series={}).to_pandas().empty
