@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -14,6 +15,7 @@ from api import errors, idempotency
 from api.auth import require_admin, require_key
 from api.http_meters import HttpMeasurement, HttpMeters
 from api.middleware import BodyLimit, RequestFrame
+from api.protocols import CLOSING
 from api.routes import (
     checkpoints,
     files,
@@ -60,10 +62,10 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         )
 
     @asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(app: FastAPI) -> AsyncIterator[dict[str, asyncio.Event]]:
         async with open_services(settings) as services:
             app.state.services = services
-            yield
+            yield {CLOSING: asyncio.Event()}
 
     meters = HttpMeters()
     app = FastAPI(

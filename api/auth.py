@@ -12,7 +12,7 @@ from fastapi.security import APIKeyCookie, HTTPBearer
 from starlette.requests import HTTPConnection
 
 from api.cookies import COOKIE
-from api.errors import ApiError
+from api.errors import ApiError, unauthorized
 from api.services import Services, get_services
 from store.keys import Holder, Scope
 
@@ -52,16 +52,6 @@ def is_same_origin(connection: HTTPConnection) -> bool:
         return site == "same-origin"
     origin = connection.headers.get("origin")
     return origin is not None and urlsplit(origin).netloc == connection.headers.get("host")
-
-
-def unauthorized() -> ApiError:
-    """No key, or one that is wrong, revoked or expired."""
-    return ApiError(
-        401,
-        "Send an API key that is alive as `Authorization: Bearer KEY`, or sign in on the dashboard",
-        code="invalid_api_key",
-        headers={"WWW-Authenticate": "Bearer"},
-    )
 
 
 def cross_origin() -> ApiError:

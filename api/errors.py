@@ -71,6 +71,16 @@ def not_found(kind: str, identifier: str, *, param: str) -> ApiError:
     )
 
 
+def unauthorized() -> ApiError:
+    """No key, or one that is wrong, revoked or expired."""
+    return ApiError(
+        401,
+        "Send an API key that is alive as `Authorization: Bearer KEY`, or sign in on the dashboard",
+        code="invalid_api_key",
+        headers={"WWW-Authenticate": "Bearer"},
+    )
+
+
 def quota_exceeded(error: QuotaExceeded) -> ApiError:
     """No room in the project: 429, as OpenAI's `insufficient_quota`, told not to be retried by the SDK."""
     return ApiError(429, str(error), code="quota_exceeded", headers={"x-should-retry": "false"})

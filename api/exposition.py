@@ -40,11 +40,6 @@ def job_families(session: Session, project_id: str | None) -> list[Metric]:
     ]
 
 
-def watchers(count: int) -> Metric:
-    """The live streams that are open in this process."""
-    return GaugeMetricFamily("isthmus_stream_watchers", "Live streams that are open.", value=count)
-
-
 def database_up(up: bool) -> Metric:
     """Whether PostgreSQL answered this scrape; while it does not, nothing is told of jobs."""
     return GaugeMetricFamily("isthmus_database_up", "1: PostgreSQL answered.", value=float(up))

@@ -1,15 +1,22 @@
-"""Counts the process's HTTP requests by route: the ASGI layer that measures, and its Prometheus registry."""
+"""Counts HTTP requests by route, and open streams: the ASGI layer that measures, and its Prometheus registry.
+
+Where several processes serve, each writes its numbers into the folder `PROMETHEUS_MULTIPROC_DIR`, and
+whichever is asked tells of all.
+"""
 
 from __future__ import annotations
 
+import os
 import time
 
-from prometheus_client import CollectorRegistry, Counter, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0)
+FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 UNROUTED = "none"
 """The dashboard's files, and addresses that no route has: their paths are the clients' to choose."""
 
@@ -32,6 +39,22 @@ class HttpMeters:
             buckets=SECONDS,
             registry=self.registry,
         )
+
+        self.streams = Gauge(
+            "isthmus_stream_watchers",
+            "Live streams that are open.",
+            multiprocess_mode="livesum",
+            registry=self.registry,
+        )
+        """A context manager of its own: `streams.track_inprogress()`."""
+
+    def exposed(self) -> bytes:
+        """All of it in Prometheus's text format, of all processes that serve."""
+        if FOLDER not in os.environ:
+            return generate_latest(self.registry)
+        registry = CollectorRegistry()
+        MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+        return generate_latest(registry)
 
     def count(self, scope: Scope, status: int, seconds: float) -> None:
         """Count a request that is over."""

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hmac
+from collections.abc import Collection
 
 from sqlalchemy.orm import Session
 
 from api.cookies import Cookie, CookieSigner, read_secret
-from store.keys import SCOPES, Holder, digest, is_alive, use_key, use_key_by_id
+from store.keys import SCOPES, Holder, alive, digest, use_key, use_key_by_id
 from store.projects import DEFAULT_PROJECT, get_project
 from store.settings import Settings
 
@@ -54,9 +55,10 @@ class KeyRing:
         """A cookie for the dashboard."""
         return self._cookies.make(holder, now=now)
 
-    def is_alive(self, session: Session, holder: Holder) -> bool:
-        """Whether the key that was good a while ago still is."""
-        return holder.key_id == BOOTSTRAP or is_alive(session, holder.key_id)
+    def dead(self, session: Session, holders: Collection[Holder]) -> frozenset[str]:
+        """The ids of those of these keys, which were good a while ago, that are so no more."""
+        known = {holder.key_id for holder in holders} - {BOOTSTRAP}
+        return frozenset(known - alive(session, known)) if known else frozenset()
 
     def _bootstrap_holder(self, session: Session) -> Holder | None:
         project = get_project(session, DEFAULT_PROJECT)

@@ -20,10 +20,9 @@ logger = logging.getLogger(__name__)
 
 
 class LiveHub:
-    """Wakes the watchers of a job when its channel says that there is more to read.
+    """Wakes a job's feed when its channel says that there is more to read.
 
-    A wake-up carries nothing and several melt into one, so a slow watcher costs no memory; watchers read
-    what is new from the database.
+    A wake-up carries nothing and several melt into one; the feed reads what is new from the database.
     """
 
     def __init__(self, url: str) -> None:
@@ -43,11 +42,6 @@ class LiveHub:
             with suppress(asyncio.CancelledError):
                 await task
 
-    @property
-    def watching(self) -> int:
-        """How many watchers there are."""
-        return sum(len(events) for events in self._watchers.values())
-
     @contextmanager
     def watch(self, job_id: str) -> Iterator[asyncio.Event]:
         """An event that is set at each ping of the job, from now on."""
@@ -65,7 +59,7 @@ class LiveHub:
             try:
                 await self._listen()
             except (RedisError, OSError) as error:
-                logger.warning("the live bus is away, watchers look on their own meanwhile: %s", error)
+                logger.warning("the live bus is away, feeds look on their own meanwhile: %s", error)
             await asyncio.sleep(RECONNECT_SECONDS)
 
     async def _listen(self) -> None:

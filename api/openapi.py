@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import SecretStr, TypeAdapter
 
 from api.app import create_app
-from api.wire.series import StreamFrame
+from api.wire.frames import StreamFrame
 from store.settings import Settings
 
 STORED = Path(__file__).parents[1] / "openapi.json"
@@ -31,7 +31,7 @@ def document() -> dict[str, Any]:
     for name, schema in frames.pop("$defs").items():
         schemas.setdefault(name, schema)
     schemas["StreamFrame"] = {
-        "description": "A text frame of `WS /v1/fine_tuning/jobs/{job_id}/stream?after=SEQ`.",
+        "description": "A frame of `/v1/fine_tuning/jobs/{job_id}/stream`: a WebSocket's text, or an event's data.",
         **frames,
     }
     return found

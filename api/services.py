@@ -1,4 +1,4 @@
-"""What the process holds open: the database, Redis, object storage, the queue, the live subscription."""
+"""What the process holds open: the database, Redis, object storage, the queue, the live feeds."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import cast
 import redis
 from starlette.requests import HTTPConnection
 
+from api.feed import Feeds
 from api.keyring import KeyRing
 from api.live import LiveHub
 from api.queue import JobQueue
@@ -36,27 +37,28 @@ class Services:
     objects: ObjectStore
     catalog: Catalog
     queue: JobQueue
-    live: LiveHub
+    feeds: Feeds
 
 
 @asynccontextmanager
 async def open_services(settings: Settings) -> AsyncIterator[Services]:
     """Open everything, without waiting for PostgreSQL or Redis (`/health` says whether they are there)."""
     database = Database(settings.database_url, pool_size=POOL_SIZE)
+    keys = KeyRing.of(settings)
     client = bus.connect(settings.redis_url)
     queue = JobQueue(settings, database)
     try:
         async with LiveHub.running(settings.redis_url) as live:
             yield Services(
                 settings=settings,
-                keys=KeyRing.of(settings),
+                keys=keys,
                 rates=RateLimits(client, settings.requests_per_minute),
                 database=database,
                 redis=client,
                 objects=open_objects(settings),
                 catalog=Catalog(settings.base_models_dir, hub=settings.hub),
                 queue=queue,
-                live=live,
+                feeds=Feeds(database, keys, live),
             )
     finally:
         queue.close()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import func, or_, select, update
@@ -102,6 +102,14 @@ def list_checkpoints(
             raise UnknownCursor(after)
         query = query.where(Checkpoint.step < step)
     return page_of(tenant.session.scalars(query).all(), limit)
+
+
+def find_checkpoints(tenant: Tenant, job_id: str, ids: Collection[str]) -> dict[str, Checkpoint]:
+    """Those of a job's checkpoints that have these ids, by id."""
+    if not ids:
+        return {}
+    query = select(Checkpoint).where(Checkpoint.job_id == tenant.job_id(job_id), Checkpoint.id.in_(ids))
+    return {row.id: row for row in tenant.session.scalars(query)}
 
 
 def all_checkpoints(session: Session, job_id: str) -> list[Checkpoint]:

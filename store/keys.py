@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Literal, get_args
@@ -78,9 +79,9 @@ def use_key_by_id(session: Session, key_id: str) -> Holder | None:
     return _use(session, _alive().where(ApiKey.id == key_id))
 
 
-def is_alive(session: Session, key_id: str) -> bool:
-    """Whether the key still opens anything."""
-    return session.execute(_alive().where(ApiKey.id == key_id)).first() is not None
+def alive(session: Session, key_ids: Collection[str]) -> frozenset[str]:
+    """Those of these keys that still open anything."""
+    return frozenset(key.id for key, _ in session.execute(_alive().where(ApiKey.id.in_(key_ids))))
 
 
 def get_key(session: Session, project_id: str, key_id: str) -> ApiKey | None:

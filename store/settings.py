@@ -59,6 +59,8 @@ class Settings(BaseSettings):
     """The git commit of this code, where it runs without its repository."""
     webhook_private: bool = False
     """Whether webhooks may lead to addresses that are not public, and be plain http."""
+    api_workers: int = Field(default=1, ge=1, le=64)
+    """Processes that the API serves from, on one port."""
     shutdown_seconds: int = Field(default=10, ge=1)
     """After SIGTERM the API gives the requests under way so long to end."""
 

@@ -8,13 +8,13 @@ from typing import cast
 from urllib.parse import urlsplit
 
 from fastapi import APIRouter, Response
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST
 from prometheus_client.core import Metric
 from starlette.requests import HTTPConnection
 
 from api.auth import ByCookie, ByKey, admit
 from api.cookies import COOKIE
-from api.exposition import database_up, expose, job_families, watchers
+from api.exposition import database_up, expose, job_families
 from api.http_meters import HttpMeters
 from api.routes.dependencies import ERRORS, OpenServices
 from api.services import Services
@@ -52,7 +52,7 @@ def _answer(connection: HTTPConnection, services: Services, *, project_id: str |
     text = expose(_job_families(services, project_id))
     if project_id is None:
         meters = cast("HttpMeters", connection.app.state.meters)
-        text += expose([watchers(services.live.watching)]) + generate_latest(meters.registry)
+        text += meters.exposed()
     return Response(text, media_type=CONTENT_TYPE_LATEST)
 
 

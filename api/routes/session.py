@@ -8,8 +8,9 @@ from typing import Annotated
 from fastapi import APIRouter, Request, Response
 from pydantic import StringConstraints
 
-from api.auth import cross_origin, identify, is_same_origin, unauthorized
+from api.auth import cross_origin, identify, is_same_origin
 from api.cookies import COOKIE
+from api.errors import unauthorized
 from api.routes.dependencies import ERRORS, OpenServices
 from api.wire.common import RequestModel, WireModel
 

@@ -1,14 +1,10 @@
-"""Step series, artifacts and stream frames on the wire: what OpenAI's contract does not have."""
+"""Step series and artifacts on the wire: what OpenAI's contract does not have."""
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import Field
-
-from api.wire.common import ErrorDetail, WireModel
-from api.wire.jobs import EventObject, JobObject
-from store.tables import StepRecord
+from api.wire.common import WireModel
 
 
 class MetricsObject(WireModel):
@@ -70,69 +66,3 @@ class ArtifactList(WireModel):
 
     object: Literal["list"] = "list"
     data: list[ArtifactObject]
-
-
-class StepObject(WireModel):
-    """One optimizer step."""
-
-    step: int
-    time: float
-    metrics: dict[str, float | None]
-    importance: list[float]
-    active: list[int]
-    probabilities: list[float] | None
-    """Each layer's chance to be updated; null: it was not told."""
-
-
-class JobFrame(WireModel):
-    """The job as it is now: first in the stream, and after each event."""
-
-    seq: int
-    type: Literal["job"] = "job"
-    data: JobObject
-
-
-class EventFrame(WireModel):
-    """A line of the job's log; `seq` is a cursor."""
-
-    seq: int
-    type: Literal["event"] = "event"
-    data: EventObject
-
-
-class StepFrame(WireModel):
-    """One optimizer step; `seq` is a cursor."""
-
-    seq: int
-    type: Literal["step"] = "step"
-    data: StepObject
-
-
-class EndFrame(WireModel):
-    """The job has ended and all was sent; close code 1000 follows."""
-
-    type: Literal["end"] = "end"
-
-
-class ErrorFrame(WireModel):
-    """The stream was refused; a close code of 4400, 4401, 4403 or 4404 follows, or 1011 (try again)."""
-
-    type: Literal["error"] = "error"
-    error: ErrorDetail
-
-
-StreamFrame = Annotated[
-    JobFrame | EventFrame | StepFrame | EndFrame | ErrorFrame, Field(discriminator="type")
-]
-
-
-def step_object(record: StepRecord) -> StepObject:
-    """A row as its wire object."""
-    return StepObject(
-        step=record.step,
-        time=record.time.timestamp(),
-        metrics=record.metrics,
-        importance=record.importance,
-        active=record.active,
-        probabilities=record.probabilities,
-    )

@@ -21,6 +21,7 @@ from pydantic import SecretStr
 from sqlalchemy import func, select
 
 from api.app import create_app
+from api.server import configuration
 from ist_core import records
 from store import bus
 from store.database import Database
@@ -122,10 +123,8 @@ def serving(settings: Settings) -> Iterator[Service]:
     """Run the API in a thread until the block ends."""
     listener = socket.create_server(("127.0.0.1", 0))
     port = listener.getsockname()[1]
-    config = uvicorn.Config(
-        create_app(settings), log_config=None, access_log=False, timeout_graceful_shutdown=1
-    )
-    server = uvicorn.Server(config)
+    settings = settings.model_copy(update={"shutdown_seconds": 1})
+    server = uvicorn.Server(configuration(create_app(settings), settings))
     ready = threading.Event()
 
     async def serve() -> None:

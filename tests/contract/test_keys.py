@@ -10,7 +10,7 @@ import pytest
 from pydantic import SecretStr
 from sqlalchemy import update
 
-from api import stream as streaming
+from api import feed
 from api.admin import main
 from store.keys import get_key
 from store.tables import ApiKey
@@ -78,7 +78,7 @@ def test_a_cookie_ends_with_its_key(service: Service, end: Callable[[Member], No
 def test_an_open_stream_ends_with_its_key(
     service: Service, monkeypatch: pytest.MonkeyPatch, end: Callable[[Member], None], by: str
 ) -> None:
-    monkeypatch.setattr(streaming, "POLL_SECONDS", 0.05)
+    monkeypatch.setattr(feed, "POLL_SECONDS", 0.05)
     member = join(service)
     job_id = member.service.create_job()
     headers = {}
@@ -86,7 +86,7 @@ def test_an_open_stream_ends_with_its_key(
         cookie = httpx.post(f"{service.url}/session", json={"key": member.service.key}).headers["set-cookie"]
         headers = {"Cookie": cookie.partition(";")[0], "Origin": service.url}
     with stream(member.service, job_id, **headers) as socket:
-        for _ in range(5):  # the job, and twice an event with the job
+        for _ in range(3):  # the job, and two events
             socket.recv(timeout=10)
         with pytest.raises(TimeoutError):
             socket.recv(timeout=0.3)

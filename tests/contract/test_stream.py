@@ -1,174 +1,164 @@
-"""The live stream: replay, then follow; nothing lost and nothing twice."""
+"""The live stream over both transports: replay, then follow; what is refused, and why."""
 
 from __future__ import annotations
 
 import itertools
 import json
-import random
-import secrets
-import socket
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
+from dataclasses import replace
 
 import httpx
 import pytest
 from websockets.exceptions import ConnectionClosed
-from websockets.sync.client import ClientConnection, connect
+from websockets.sync.client import connect
 
-from api import stream
-from tests.contract.conftest import KEY, LAYERS, Service
+from api import event_stream, feed, history, job_reader
+from store.steps import append_steps
+from tests.contract.conftest import KEY, LAYERS, Service, serving, step_record
+from tests.contract.errors import check_error
+from tests.contract.streams import (
+    BEARER,
+    TRANSPORTS,
+    Frame,
+    Transport,
+    events,
+    following,
+    numbers,
+    parse,
+    reading,
+    receive,
+    to_the_end,
+    until_end,
+)
+from tests.contract.tenants import join
 from tests.contract.worker import TOTAL, Run
 
-BEARER = {"Authorization": f"Bearer {KEY}"}
-Frame = dict[str, Any]
 
-
-@contextmanager
-def following(
-    service: Service, job_id: str, after: object = None, headers: dict[str, str] | None = None
-) -> Iterator[ClientConnection]:
-    query = "" if after is None else f"?after={after}"
-    address = f"{service.websocket}/v1/fine_tuning/jobs/{job_id}/stream{query}"
-    with connect(address, additional_headers=BEARER if headers is None else headers) as socket:
-        yield socket
-
-
-def receive(socket: ClientConnection) -> Frame:
-    frame: Frame = json.loads(socket.recv(timeout=10))
-    return frame
-
-
-def to_the_end(socket: ClientConnection) -> list[Frame]:
-    frames = [json.loads(text) for text in socket]
-    assert socket.close_code == 1000
-    assert frames[-1] == {"type": "end"}
-    return frames
-
-
-def numbers(frames: list[Frame]) -> list[int]:
-    return [frame["seq"] for frame in frames if frame["type"] in ("event", "step")]
+@pytest.fixture(params=TRANSPORTS)
+def transport(request: pytest.FixtureRequest) -> Transport:
+    """Each test that asks for it runs over both."""
+    chosen: Transport = request.param
+    return chosen
 
 
 @pytest.fixture(scope="module")
 def finished(service: Service) -> str:
-    """A job that has succeeded after 20 steps."""
+    """A job that has succeeded after 20 steps, with a checkpoint at the tenth."""
     job_id = service.create_job()
     run = Run(service, job_id)
     run.steps(1, 10)
-    run.say("half")
+    run.checkpoint(10)
     run.steps(11, TOTAL)
     run.succeed()
     return job_id
 
 
-def test_a_finished_job_is_replayed_whole(service: Service, finished: str) -> None:
-    with following(service, finished) as socket:
-        frames = to_the_end(socket)
+def read(transport: Transport, service: Service, job_id: str, after: int = 0) -> list[Frame]:
+    with reading(transport, service, job_id, after) as frames:
+        return until_end(frames)
+
+
+def test_a_finished_job_is_replayed_whole(service: Service, finished: str, transport: Transport) -> None:
+    frames = read(transport, service, finished)
     assert (frames[0]["type"], frames[0]["seq"], frames[0]["data"]["id"]) == ("job", 0, finished)
+    assert frames[0]["data"]["state"] == "succeeded"
     seqs = numbers(frames)
     assert seqs == list(range(1, seqs[-1] + 1))
     steps = [frame["data"] for frame in frames if frame["type"] == "step"]
     assert [step["step"] for step in steps] == list(range(1, TOTAL + 1))
     assert set(steps[0]) == {"step", "time", "metrics", "importance", "active", "probabilities"}
     assert len(steps[0]["importance"]) == LAYERS
-    # queued, running, succeeded: a job frame right after each event that changed the state
-    after_change = [
-        (frame["seq"], following["type"], following["seq"])
-        for frame, following in itertools.pairwise(frames)
-        if frame["type"] == "event" and "state" in frame["data"]["data"]
-    ]
-    assert len(after_change) == 3
-    assert all(kind == "job" and seq == own for own, kind, seq in after_change)
-    assert frames[-2]["data"]["state"] == "succeeded"
 
 
-def test_every_cursor_resumes_exactly(service: Service, finished: str) -> None:
-    with following(service, finished) as socket:
-        whole = numbers(to_the_end(socket))
-    for cursor in (0, 1, 5, 13, whole[-2], whole[-1]):
-        with following(service, finished, cursor) as socket:
-            frames = to_the_end(socket)
+def test_both_transports_tell_the_same(service: Service, finished: str, transport: Transport) -> None:
+    other = TRANSPORTS[1 - TRANSPORTS.index(transport)]
+    assert read(transport, service, finished, 3) == read(other, service, finished, 3)
+
+
+def test_a_checkpoint_comes_typed_before_its_event(
+    service: Service, finished: str, transport: Transport
+) -> None:
+    frames = read(transport, service, finished)
+    ((checkpoint, event),) = [pair for pair in itertools.pairwise(frames) if pair[0]["type"] == "checkpoint"]
+    assert (event["type"], event["seq"]) == ("event", checkpoint["part_of"])
+    assert event["data"]["data"]["checkpoint"] == checkpoint["data"]["id"]
+    assert checkpoint["data"]["step_number"] == 10
+    with service.http() as http:
+        listed = http.get(f"/v1/fine_tuning/jobs/{finished}/checkpoints").json()["data"]
+    assert listed == [checkpoint["data"]]
+
+
+def test_an_evaluation_comes_typed_before_its_step(service: Service, transport: Transport) -> None:
+    run = Run(service, service.create_job())
+    plain, measured = step_record(1), step_record(2)
+    measured.metrics.update(probe_loss=0.25, valid_loss=0.5)
+    with service.database.session() as session:
+        assert append_steps(session, run.job_id, run.attempt, [plain, measured])
+    run.cancelled()
+    frames = read(transport, service, run.job_id)
+    ((evaluation, step),) = [pair for pair in itertools.pairwise(frames) if pair[0]["type"] == "evaluation"]
+    assert (step["type"], step["seq"], step["data"]["step"]) == ("step", evaluation["part_of"], 2)
+    assert evaluation["data"] == {
+        "step": 2,
+        "time": step["data"]["time"],
+        "metrics": {"probe_loss": 0.25, "valid_loss": 0.5},
+    }
+
+
+def test_every_cursor_resumes_exactly(service: Service, finished: str, transport: Transport) -> None:
+    whole = numbers(read(transport, service, finished))
+    for cursor in (1, 5, 13, whole[-2], whole[-1]):
+        frames = read(transport, service, finished, cursor)
         assert frames[0]["seq"] == cursor
         assert numbers(frames) == [seq for seq in whole if seq > cursor]
 
 
-def test_pages_join_without_a_seam(service: Service, finished: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    with following(service, finished) as socket:
-        whole = to_the_end(socket)
+def test_pages_join_without_a_seam(
+    service: Service, finished: str, monkeypatch: pytest.MonkeyPatch, transport: Transport
+) -> None:
+    whole = read(transport, service, finished)
     for size in (1, 7, len(numbers(whole))):
-        monkeypatch.setattr(stream, "PAGE", size)
-        with following(service, finished) as socket:
-            assert numbers(to_the_end(socket)) == numbers(whole)
+        monkeypatch.setattr(job_reader, "PAGE", size)
+        monkeypatch.setattr(history, "PAGE", size)
+        with serving(service.settings) as small:
+            assert read(transport, small, finished) == whole
 
 
-def test_what_happens_is_followed_live(service: Service) -> None:
+def test_what_happens_is_followed_live(service: Service, transport: Transport) -> None:
     job_id = service.create_job()
-    with following(service, job_id) as socket:
-        assert receive(socket)["data"]["state"] == "queued"
-        assert [receive(socket)["type"] for _ in range(4)] == ["event", "job"] * 2
+    with reading(transport, service, job_id) as frames:
+        assert next(frames)["data"]["state"] == "queued"
+        assert [next(frames)["type"] for _ in range(2)] == ["event"] * 2
         run = Run(service, job_id)
-        assert receive(socket)["data"]["message"] == "Fine-tuning job started"
-        assert receive(socket)["data"]["state"] == "running"
-        assert "4 layers" in receive(socket)["data"]["message"]
-        assert receive(socket)["data"]["layers"] == 4
+        messages, state = [], ""
+        while state != "running":
+            frame = next(frames)
+            messages.append(frame["data"].get("message"))
+            state = frame["data"].get("state", "")
+        assert messages[0] == "Fine-tuning job started"
+        while frame["data"].get("layers") != LAYERS:
+            frame = next(frames)
         for step in (1, 2, 3):
             run.steps(step, step)
-            assert receive(socket)["data"]["step"] == step
+            assert next(frames)["data"]["step"] == step
         service.client.fine_tuning.jobs.cancel(job_id)
-        assert receive(socket)["data"]["message"] == "Cancel requested"
-        assert receive(socket)["data"]["state"] == "cancelling"
+        assert next(frames)["data"]["message"] == "Cancel requested"
+        assert next(frames)["data"]["state"] == "cancelling"
         run.cancelled()
-        frames = to_the_end(socket)
-    assert [frame["type"] for frame in frames] == ["event", "job", "end"]
-    assert frames[1]["data"]["status"] == "cancelled"
+        rest = until_end(frames)
+    assert [frame["type"] for frame in rest] == ["event", "job", "end"]
+    assert rest[1]["data"]["status"] == "cancelled"
+    assert rest[1]["seq"] == rest[0]["seq"]
 
 
-def test_a_lost_ping_loses_nothing(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stream, "POLL_SECONDS", 0.05)
-    job_id = service.create_job()
-    run = Run(service, job_id)
-    with following(service, job_id) as socket:
-        while receive(socket)["data"].get("message", "")[:8] != "Training":
-            pass
-        assert receive(socket)["type"] == "job"
+def test_a_lost_ping_loses_nothing(
+    service: Service, monkeypatch: pytest.MonkeyPatch, transport: Transport
+) -> None:
+    monkeypatch.setattr(feed, "POLL_SECONDS", 0.05)
+    run = Run(service, service.create_job())
+    with reading(transport, service, run.job_id) as frames:
+        assert next(frames)["data"]["state"] == "running"
         run.say("nobody was told", ping=False)
-        assert receive(socket)["data"]["message"] == "nobody was told"
-
-
-def test_random_disconnects_lose_nothing_and_show_nothing_twice(service: Service) -> None:
-    """A writer goes on while readers break off at random and come back with their cursors."""
-    job_id = service.create_job()
-    chance = random.Random(5)  # noqa: S311  # any sequence will do
-    run = Run(service, job_id)
-
-    def write() -> None:
-        for step in range(1, 61):
-            run.steps(step, step)
-            if step % 7 == 0:
-                run.say(f"after {step}")
-        run.succeed()
-
-    writer = threading.Thread(target=write)
-    writer.start()
-    seen: list[int] = []
-    steps: list[int] = []
-    ended = False
-    while not ended:
-        with following(service, job_id, seen[-1] if seen else 0) as socket:
-            for _ in range(chance.randint(1, 12)):
-                frame = receive(socket)
-                ended = frame["type"] == "end"
-                if ended:
-                    break
-                if frame["type"] in ("event", "step"):
-                    seen.append(frame["seq"])
-                if frame["type"] == "step":
-                    steps.append(frame["data"]["step"])
-    writer.join()
-    assert steps == list(range(1, 61))
-    assert seen == list(range(1, seen[-1] + 1))
+        assert any(frame["data"].get("message") == "nobody was told" for frame in frames)
 
 
 @pytest.mark.parametrize(
@@ -184,8 +174,13 @@ def test_random_disconnects_lose_nothing_and_show_nothing_twice(service: Service
         ("{job}/stream?after=9999", BEARER, 4400, "unknown_cursor"),
     ],
 )
-def test_a_refused_stream_says_why(
-    service: Service, finished: str, path: str, headers: dict[str, str], close_code: int, code: str
+def test_a_refused_websocket_says_why(
+    service: Service,
+    finished: str,
+    path: str,
+    headers: dict[str, str],
+    close_code: int,
+    code: str,
 ) -> None:
     address = f"{service.websocket}/v1/fine_tuning/jobs/{path.format(job=finished)}"
     with connect(address, additional_headers=headers) as socket:
@@ -194,6 +189,32 @@ def test_a_refused_stream_says_why(
         with pytest.raises(ConnectionClosed):
             socket.recv(timeout=10)
         assert socket.close_code == close_code
+
+
+@pytest.mark.parametrize(
+    ("path", "headers", "status", "code"),
+    [
+        ("{job}/stream", {"Authorization": "Bearer wrong"}, 401, "invalid_api_key"),
+        ("ftjob-none/stream", {}, 404, "job_not_found"),
+        ("{job}/stream?after=-1", {}, 400, "invalid_value"),
+        ("{job}/stream?after=9999", {}, 400, "unknown_cursor"),
+        ("{job}/stream", {"Last-Event-ID": "9999"}, 400, "unknown_cursor"),
+        ("{job}/stream", {"Last-Event-ID": "9" * 19}, 400, "invalid_value"),
+        ("{job}/stream", {"Last-Event-ID": "x"}, 400, "invalid_value"),
+    ],
+)
+def test_refused_events_are_an_ordinary_error(
+    service: Service,
+    finished: str,
+    path: str,
+    headers: dict[str, str],
+    status: int,
+    code: str,
+) -> None:
+    with service.http(**headers) as http:
+        answer = http.get(f"/v1/fine_tuning/jobs/{path.format(job=finished)}")
+    assert answer.status_code == status, answer.text
+    assert answer.json()["error"]["code"] == code
 
 
 def test_a_cookie_opens_the_stream_from_the_own_page_only(service: Service, finished: str) -> None:
@@ -210,33 +231,57 @@ def test_a_cookie_opens_the_stream_from_the_own_page_only(service: Service, fini
             assert socket.close_code == 4403
 
 
-def test_a_slow_reader_is_cut_off_and_holds_up_nobody(
-    service: Service, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(stream, "SEND_SECONDS", 0.3)
-    job_id = service.create_job()
-    run = Run(service, job_id)
-    for n in range(40):
-        run.say(f"{n} {secrets.token_hex(200_000)}", ping=False)  # does not compress away
-    run.succeed()
-    host, port = service.url.removeprefix("http://").split(":")
-    raw = socket.socket()
-    raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-    raw.connect((host, int(port)))
-    address = f"{service.websocket}/v1/fine_tuning/jobs/{job_id}/stream"
-    with connect(address, sock=raw, additional_headers=BEARER, max_queue=1, max_size=None) as slow:
-        assert receive(slow)["type"] == "job"
-        with connect(address, additional_headers=BEARER, max_size=None) as quick:
-            whole = numbers(to_the_end(quick))
-        # Nothing was taken for longer than a send may last: only what was buffered still comes.
-        frames: list[Frame] = []
-        with pytest.raises(ConnectionClosed):
-            threading.Event().wait(1.0)
-            while True:
-                frames.append(receive(slow))
-        assert slow.close_code != 1000
-    taken = numbers(frames)
-    assert taken == whole[: len(taken)]
-    assert len(taken) < len(whole)
-    with connect(f"{address}?after={taken[-1]}", additional_headers=BEARER, max_size=None) as again:
-        assert taken + numbers(to_the_end(again)) == whole
+def test_a_revoked_key_ends_its_streams_and_no_others(service: Service, transport: Transport) -> None:
+    owner = join(service)
+    guest = join(service, "read", project_id=owner.project_id)
+    run = Run(owner.service, owner.service.create_job())
+    with (
+        reading(transport, replace(service, key=guest.service.key), run.job_id) as lost,
+        reading(transport, owner.service, run.job_id) as kept,
+    ):
+        assert next(lost)["type"] == next(kept)["type"] == "job"
+        guest.revoke()
+        run.say("a secret")
+        taken = list(itertools.takewhile(lambda frame: frame["type"] != "error", lost))
+        assert "a secret" not in json.dumps(taken)
+        assert any(frame["data"].get("message") == "a secret" for frame in kept)
+        run.cancelled()
+        assert until_end(kept)
+
+
+def test_events_have_what_an_event_source_needs(service: Service, finished: str) -> None:
+    with events(service, finished) as answer:
+        assert answer.headers["content-type"].startswith("text/event-stream")
+        assert answer.headers["cache-control"] == "no-cache, no-transform"
+        assert answer.headers["x-accel-buffering"] == "no"
+        assert "content-length" not in answer.headers
+        told = list(parse(answer))
+    assert [identifier for identifier, frame in told if "seq" in frame and frame["type"] != "job"] == [
+        str(seq) for seq in numbers([frame for _, frame in told])
+    ]
+    assert all(identifier is None for identifier, frame in told if frame["type"] in ("job", "checkpoint"))
+    assert told[-1] == ("end", {"type": "end"})
+    with service.http(**{"Last-Event-ID": "end"}) as http:
+        assert http.get(f"/v1/fine_tuning/jobs/{finished}/stream").status_code == 204
+
+
+def test_a_silent_stream_is_kept_open_by_comments(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(event_stream, "PING_SECONDS", 0.05)
+    run = Run(service, service.create_job())
+    with events(service, run.job_id) as answer:
+        lines = answer.iter_lines()
+        assert next(lines).startswith("retry: ")
+        assert len([line for line in itertools.islice(lines, 60) if line.startswith(":")]) >= 10
+        run.cancelled()
+        assert [line for line in lines if line == "event: end"]
+
+
+def test_a_stream_of_another_project_is_none(service: Service, finished: str, transport: Transport) -> None:
+    stranger = join(service).service
+    if transport == "events":
+        with stranger.http() as http:
+            answer = http.get(f"/v1/fine_tuning/jobs/{finished}/stream")
+        check_error(answer, 404, code="job_not_found", param="job_id")
+        return
+    with following(service, finished, headers={"Authorization": f"Bearer {stranger.key}"}) as socket:
+        assert receive(socket)["error"]["code"] == "job_not_found"

@@ -10,12 +10,12 @@ import pytest
 from store.database import Database
 from store.keys import (
     SCOPES,
+    alive,
     create_key,
     digest,
     find_key,
     first_admin_key,
     get_key,
-    is_alive,
     list_keys,
     revoke_key,
     use_key,
@@ -58,7 +58,7 @@ def test_a_dead_key_is_nobodys(database: Database, end: str) -> None:
     with database.session() as session:
         assert use_key(session, digest(value)) is None
         assert use_key_by_id(session, key.id) is None
-        assert not is_alive(session, key.id)
+        assert alive(session, [key.id]) == frozenset()
         assert find_key(session, key.id) is not None
 
 
