@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-NEEDED = frozenset({"typer", "rich", "yaml", "pyarrow"})
+NEEDED = frozenset({"typer", "rich", "yaml"})
 
 
 def main() -> None:

@@ -12,6 +12,7 @@ import typer
 from isthmus import Isthmus, IsthmusError
 
 COMPLETED = 50
+MOST_A_PAGE = 100
 COMPLETION_SECONDS = 2.0
 
 T = TypeVar("T")
@@ -60,6 +61,11 @@ After: TypeAlias = Annotated[str | None, typer.Option(metavar="ID", help="Those 
 Folder: TypeAlias = Annotated[
     Path | None, typer.Option("--output", "-o", metavar="FOLDER", help="Where to; made if need be.")
 ]
+
+
+def page_size(limit: int) -> int:
+    """How many to ask for at once, to show `limit` of them."""
+    return min(limit or MOST_A_PAGE, MOST_A_PAGE)
 
 
 def first(items: Iterable[T], limit: int) -> Iterator[T]:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from isthmus.cli.arguments import After, FileId, Limit, first
+from isthmus.cli.arguments import After, FileId, Limit, first, page_size
 from isthmus.cli.checking import check_file
 from isthmus.cli.exits import FAILED
 from isthmus.cli.sending import send_file
@@ -63,7 +63,9 @@ def list_files(
     purpose: Annotated[str | None, typer.Option(help="fine-tune or fine-tune-results.")] = None,
 ) -> None:
     """List files, newest first."""
-    files = list(first(session.client.files.list(after=after, purpose=purpose), limit))
+    files = list(
+        first(session.client.files.list(after=after, limit=page_size(limit), purpose=purpose), limit)
+    )
     headings = ("ID", "NAME", "SIZE", "ROWS", "FORMAT", "PURPOSE", "CREATED")
     rows = (
         (

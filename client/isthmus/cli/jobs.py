@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, cast
 
 import typer
 from rich.table import Table
 
 from isthmus import Job
-from isthmus.cli.arguments import After, JobId, Limit, first
+from isthmus.cli.arguments import After, JobId, Limit, first, page_size
 from isthmus.cli.exits import UsageFault
 from isthmus.cli.session import Session, command
 from isthmus.cli.view.figures import duration_text, time_text
 from isthmus.cli.view.tables import fields, table
-from isthmus.types.jobs import JobFields
+from isthmus.types.jobs import JobFields, State
 
 app = typer.Typer(no_args_is_help=True, help="Fine-tuning jobs: create, watch, list, cancel, pause, resume.")
 
@@ -26,21 +27,31 @@ Metadata = Annotated[
 def list_jobs(
     session: Session,
     state: Annotated[
-        list[str] | None, typer.Option(help="Jobs in this state (running, paused, ..), or in one of several.")
+        list[str] | None,
+        typer.Option(
+            metavar="STATE", help="In this state (running, paused, ..); may be given several times."
+        ),
     ] = None,
-    model: Annotated[str | None, typer.Option(help="Jobs on this base model.")] = None,
+    model: Annotated[str | None, typer.Option(metavar="NAME", help="On this base model.")] = None,
+    search: Annotated[
+        str | None, typer.Option(metavar="TEXT", help="With this in id, suffix, model or fine-tuned model.")
+    ] = None,
     metadata: Metadata = None,
+    oldest_first: Annotated[bool, typer.Option("--oldest-first", help="Not the newest first.")] = False,
     limit: Limit = 20,
     after: After = None,
 ) -> None:
     """List jobs, newest first."""
-    found = session.client.jobs.list(after=after, metadata=pairs(metadata))
-    chosen = (
-        job
-        for job in found
-        if (not state or {job.state, job.status} & set(state)) and model in (None, job.model)
+    found = session.client.jobs.list(
+        after=after,
+        limit=page_size(limit),
+        order="asc" if oldest_first else None,
+        state=cast("list[State] | None", state),
+        model=model,
+        search=search,
+        metadata=pairs(metadata),
     )
-    jobs = list(first(chosen, limit))
+    jobs = list(first(found, limit))
     session.terminal.show(jobs, job_table(jobs))
 
 
@@ -67,6 +78,19 @@ def pause(session: Session, job_id: JobId) -> None:
 def resume(session: Session, job_id: JobId) -> None:
     """Let a paused job go on when its turn comes."""
     _changed(session, session.client.jobs.resume(job_id))
+
+
+@command(app, "reproduction")
+def reproduction(
+    session: Session,
+    job_id: JobId,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="PATH", help="Where to; else JOB.zip, here.")
+    ] = None,
+) -> None:
+    """Download a zip of all that a job's weights depend on."""
+    saved = session.client.jobs.retrieve(job_id).reproduction(output or Path(f"{job_id}.zip"))
+    session.terminal.show({"id": job_id, "path": str(saved)}, str(saved))
 
 
 def pairs(given: list[str] | None) -> dict[str, str]:

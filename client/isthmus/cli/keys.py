@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from isthmus.cli.arguments import Limit, first
+from isthmus.cli.arguments import Limit, first, page_size
 from isthmus.cli.session import Session, command
 from isthmus.cli.view.figures import time_text
 from isthmus.cli.view.tables import fields, table
@@ -35,7 +35,7 @@ def list_keys(
     limit: Limit = 20,
 ) -> None:
     """List a project's keys, newest first."""
-    found = session.client.keys.list(project_id=project, include_revoked=revoked)
+    found = session.client.keys.list(project_id=project, limit=page_size(limit), include_revoked=revoked)
     keys = list(first(found, limit))
     rows = (
         (

@@ -12,7 +12,7 @@ from isthmus.cli.session import Session, command
 from isthmus.cli.view.figures import time_text
 from isthmus.cli.view.tables import table
 
-app = typer.Typer(no_args_is_help=True, help="Models: list, download.")
+app = typer.Typer(no_args_is_help=True, help="Models: list, download, delete.")
 
 
 @command(app, "list")
@@ -33,3 +33,10 @@ def download(session: Session, model: ModelName, output: Folder = None) -> None:
     paths = session.client.models.download(model, folder)
     made = {"model": model, "folder": str(folder), "files": [str(path) for path in paths]}
     session.terminal.show(made, "\n".join(str(path) for path in paths))
+
+
+@command(app, "delete")
+def delete(session: Session, model: ModelName) -> None:
+    """Delete a tuned model and its files; its job stays."""
+    gone = session.client.models.delete(model)
+    session.terminal.show(gone, f"deleted {gone.id}")

@@ -8,16 +8,18 @@ from typing import Annotated
 
 import typer
 
-from isthmus import Job
 from isthmus.cli.arguments import JobId
 from isthmus.cli.session import Session, command
-from isthmus.types.series import Importance, Metrics
+from isthmus.types.params import SeriesParams
 
 app = typer.Typer()
 
 AfterStep = Annotated[int, typer.Option(min=0, metavar="STEP", help="Steps after this one.")]
 Points = Annotated[
-    int | None, typer.Option(min=1, help="At most about so many rows, each the mean of several steps.")
+    int | None,
+    typer.Option(
+        min=1, metavar="N", help="So many rows or fewer, each of several steps: means and extremes."
+    ),
 ]
 
 
@@ -31,63 +33,52 @@ def metrics(
     after_step: AfterStep = 0,
     points: Points = None,
 ) -> None:
-    """Write a job's metrics by step as CSV or JSON."""
+    """Write a job's metrics by step as CSV or JSON.
+
+    With --points a row stands for several steps: NAME is their mean, NAME_low and NAME_high the extremes.
+    """
     job = session.client.jobs.retrieve(job_id)
     names = None if keys is None else [name.strip() for name in keys.split(",") if name.strip()]
-    found = _all_metrics(job, names, after_step, points)
+    found = job.metrics(keys=names, **window(after_step, points))
     if session.terminal.json:
         session.terminal.document(found)
         return
-    columns = [found.steps, found.time, *found.series.values()]
-    _write(session, ("step", "time", *found.series), zip(*columns, strict=True))
+    columns: dict[str, Sequence[object]] = {"step": found.steps, "time": found.time}
+    for name, values in found.series.items():
+        columns[name] = values
+        if found.low is not None and found.high is not None:
+            columns |= {f"{name}_low": found.low[name], f"{name}_high": found.high[name]}
+    _write(session, list(columns), zip(*columns.values(), strict=True))
 
 
 @command(app, "importance")
-def importance(session: Session, job_id: JobId, after_step: AfterStep = 0) -> None:
+def importance(session: Session, job_id: JobId, after_step: AfterStep = 0, points: Points = None) -> None:
     """Write the layers' importance by step as CSV or JSON.
 
-    Column layer_N is a layer's score; `active` holds the layers updated in the step, with spaces between.
+    Column layer_N is a layer's score, updated_N how often the layer was updated: 0 or 1, with --points more.
     """
     job = session.client.jobs.retrieve(job_id)
-    found = _all_importance(job, after_step)
+    found = job.importance(**window(after_step, points))
     if session.terminal.json:
         session.terminal.document(found)
         return
-    layers = len(found.importance[0]) if found.importance else 0
-    headings = ("step", *(f"layer_{layer}" for layer in range(layers)), "active")
-    rows = (
-        (step, *scores, " ".join(map(str, active)))
-        for step, scores, active in zip(found.steps, found.importance, found.active, strict=True)
-    )
-    _write(session, headings, rows)
+    layers = range(len(found.importance[0]) if found.importance else 0)
+    updated = found.updated
+    if updated is None:
+        updated = [[int(layer in active) for layer in layers] for active in found.active or []]
+    headings = ["step", *(f"layer_{layer}" for layer in layers), *(f"updated_{layer}" for layer in layers)]
+    rows = zip(found.steps, found.importance, updated, strict=True)
+    _write(session, headings, ((step, *scores, *counts) for step, scores, counts in rows))
 
 
-def _all_metrics(job: Job, keys: list[str] | None, after_step: int, points: int | None) -> Metrics:
-    """Every step's, asked for in as many answers as it takes."""
-    whole = job.metrics(keys=keys, after_step=after_step, points=points)
-    page = whole
-    while page.steps and points is None:
-        page = job.metrics(keys=keys, after_step=page.steps[-1])
-        before, more = len(whole.steps), len(page.steps)
-        names = [*whole.series, *(name for name in page.series if name not in whole.series)]
-        whole.series = {
-            name: whole.series.get(name, [None] * before) + page.series.get(name, [None] * more)
-            for name in names
-        }
-        whole.steps += page.steps
-        whole.time += page.time
-    return whole
-
-
-def _all_importance(job: Job, after_step: int) -> Importance:
-    whole = page = job.importance(after_step=after_step)
-    while page.steps:
-        page = job.importance(after_step=page.steps[-1])
-        whole.steps += page.steps
-        whole.importance += page.importance
-        whole.active += page.active
-        whole.probabilities += page.probabilities
-    return whole
+def window(after_step: int, points: int | None) -> SeriesParams:
+    """The steps that are asked for."""
+    asked: SeriesParams = {}
+    if after_step:
+        asked["after_step"] = after_step
+    if points is not None:
+        asked["points"] = points
+    return asked
 
 
 def _write(session: Session, headings: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
