@@ -21,6 +21,7 @@ from tests.contract.errors import JOBS, check_error
 from tests.contract.tenants import PROJECTS, Member, join, stream_refusal
 from tests.contract.worker import Run
 
+PLAN = "/v1/fine_tuning/plan"
 ROUTES = sorted(f"{verb.upper()} {path}" for path, verbs in document()["paths"].items() for verb in verbs)
 OF_PROJECTS = [route for route in ROUTES if " /v1/" in route and PROJECTS not in route]
 OF_ADMINS = [route for route in ROUTES if PROJECTS in route]
@@ -124,6 +125,19 @@ def check_create(victim: Victim, stranger: Member) -> None:
         session.connection().exec_driver_sql("DELETE FROM files WHERE id = %s", (own_file,))
 
 
+def check_plan(victim: Victim, stranger: Member) -> None:
+    with victim.member.service.http() as own, stranger.service.http() as http:
+        for identifier in (victim.ids["file_id"], "file-none"):
+            answer = http.post(PLAN, json={"model": "tiny", "training_file": identifier})
+            message = check_error(answer, 400, code="file_not_found", param="training_file")
+            assert (
+                message
+                == f"training_file: no such file: {identifier}; upload it first with purpose fine-tune"
+            )
+        answer = own.post(PLAN, json={"model": "tiny", "training_file": victim.ids["file_id"]})
+        check_error(answer, 400, code="plan_unavailable", param="model")  # no more than the model is at fault
+
+
 def check_webhooks(victim: Victim, stranger: Member) -> None:
     has_no_cursor(victim, stranger, "/v1/webhooks", victim.ids["webhook_id"])
 
@@ -213,6 +227,7 @@ CASES: dict[str, Callable[[Victim, Member], None]] = {
     "POST /v1/uploads/{upload_id}/cancel": check_uploads,
     "GET /v1/fine_tuning/jobs": check_jobs,
     "POST /v1/fine_tuning/jobs": check_create,
+    f"POST {PLAN}": check_plan,
     "GET /v1/models": check_models,
     "GET /v1/quota": check_quota,
     "GET /v1/webhooks": check_webhooks,
@@ -286,7 +301,8 @@ def test_another_projects_stream_is_none(victim: Victim, stranger: Member) -> No
 @pytest.mark.parametrize("route", OF_PROJECTS + OF_ADMINS)
 def test_a_missing_scope_is_named(service: Service, route: str) -> None:
     verb, template = route.split(" ")
-    needed = "admin" if PROJECTS in route else "read" if verb == "GET" else "write"
+    reads = verb == "GET" or template == PLAN
+    needed = "admin" if PROJECTS in route else "read" if reads else "write"
     others = {"read", "write", "admin"} - {needed}
     member = join(service, *others)
     before = service.contents()
