@@ -1,7 +1,7 @@
 /** The service's routes as the page uses them. */
 
 import { send, sendForm, withQuery, type Page, type Query } from "./http";
-import type { Artifact, Checkpoint, Importance, Job, JobEvent, Metrics, Model, StoredFile, Tokens } from "./types";
+import type { Artifact, Checkpoint, Importance, Job, JobEvent, Metrics, Model, Plan, StoredFile, Tokens } from "./types";
 
 export { ApiError } from "./http";
 
@@ -37,6 +37,11 @@ export function getJob(id: string): Promise<Job> {
 
 export function createJob(request: unknown): Promise<Job> {
   return send("POST", JOBS, request);
+}
+
+/** What a job would need; refused for what the job would be refused for. */
+export function planJob(request: unknown, signal?: AbortSignal): Promise<Plan> {
+  return send("POST", "/v1/fine_tuning/plan", request, signal);
 }
 
 export type Control = "cancel" | "pause" | "resume";

@@ -16,6 +16,7 @@ export type Artifact = Schemas["ArtifactObject"];
 export type Checkpoint = Schemas["CheckpointObject"];
 export type StoredFile = Schemas["FileObject"];
 export type Tokens = Schemas["TokensObject"];
+export type Plan = Schemas["PlanObject"];
 export type Model = Schemas["ModelObject"];
 export type Project = Schemas["ProjectObject"];
 export type Key = Schemas["KeyObject"];
