@@ -72,12 +72,13 @@ class Feed:
 
     async def changed(self, patience: float | None) -> bool:
         """Wait until there is something to tell; False: not within `patience` seconds."""
+        if patience is None:  # of a thousand watchers, each saves a timer
+            return await self._told.wait()
         try:
             async with asyncio.timeout(patience):
-                await self._told.wait()
+                return await self._told.wait()
         except TimeoutError:
             return False
-        return True
 
     async def _start(self) -> Strip:
         tip = await to_thread.run_sync(self.reader.tip, limiter=self._threads)
@@ -89,9 +90,9 @@ class Feed:
     async def _look(self) -> bool:
         """Look once; returns whether there is more. While the database is away, watchers wait for it."""
         assert self.recent is not None  # noqa: S101  # for the type checker
-        holders = {watcher.holder for watcher in self.watchers}
+        key_ids = {watcher.holder.key_id for watcher in self.watchers}
         try:
-            look = await to_thread.run_sync(self.reader.look, self.recent.end, holders, limiter=self._threads)
+            look = await to_thread.run_sync(self.reader.look, self.recent.end, key_ids, limiter=self._threads)
         except DATABASE_AWAY as error:
             logger.warning("streams of job %s wait, the database is away: %s", self.reader.job_id, error)
             return False
@@ -99,9 +100,10 @@ class Feed:
         return look.more
 
     def _take(self, recent: Strip, look: Look) -> None:
-        for watcher in self.watchers:
-            if watcher.holder.key_id in look.dead:
-                watcher.error = unauthorized()
+        if look.dead:
+            for watcher in self.watchers:
+                if watcher.holder.key_id in look.dead:
+                    watcher.error = unauthorized()
         if look.snapshot is not None:
             self.snapshot = look.snapshot
         if look.tip > recent.end:

@@ -24,7 +24,6 @@ from api.wire.jobs import event_object
 from store.checkpoints import find_checkpoints
 from store.database import Database
 from store.jobs import find_job
-from store.keys import Holder
 from store.states import TERMINAL
 from store.stream import StreamItem, read_range
 from store.tables import Checkpoint, Event, Job
@@ -73,10 +72,10 @@ class JobReader:
         with self.database.session() as session:
             return self._job(session).last_seq
 
-    def look(self, after: int, holders: Collection[Holder]) -> Look:
-        """What there is after a number, at most PAGE items of it, and which of the holders' keys are dead."""
+    def look(self, after: int, key_ids: Collection[str]) -> Look:
+        """What there is after a number, at most PAGE items of it, and which of these keys are dead."""
         with self.database.session() as session:
-            dead = self.keys.dead(session, holders)
+            dead = self.keys.dead(session, key_ids)
             # The job first: up to its last number all is committed, and when it has ended, that is all.
             job = self._job(session)
             items = self._items(session, after, job.last_seq) if job.last_seq > after else []

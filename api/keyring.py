@@ -55,10 +55,10 @@ class KeyRing:
         """A cookie for the dashboard."""
         return self._cookies.make(holder, now=now)
 
-    def dead(self, session: Session, holders: Collection[Holder]) -> frozenset[str]:
-        """The ids of those of these keys, which were good a while ago, that are so no more."""
-        known = {holder.key_id for holder in holders} - {BOOTSTRAP}
-        return frozenset(known - alive(session, known)) if known else frozenset()
+    def dead(self, session: Session, key_ids: Collection[str]) -> frozenset[str]:
+        """Those of these keys, which were good a while ago, that are so no more; by their ids."""
+        of_table = frozenset(key_ids) - {BOOTSTRAP}
+        return of_table - alive(session, of_table) if of_table else of_table
 
     def _bootstrap_holder(self, session: Session) -> Holder | None:
         project = get_project(session, DEFAULT_PROJECT)

@@ -31,7 +31,7 @@ def document() -> dict[str, Any]:
     for name, schema in frames.pop("$defs").items():
         schemas.setdefault(name, schema)
     schemas["StreamFrame"] = {
-        "description": "A frame of `/v1/fine_tuning/jobs/{job_id}/stream`: a WebSocket's text, or an event's data.",
+        "description": "A frame of `/v1/fine_tuning/jobs/{job_id}/stream`: a text, or an event's data.",
         **frames,
     }
     return found

@@ -1,8 +1,8 @@
 """uvicorn's protocols with what many long streams need, as ASGI extensions in the scope.
 
 `isthmus.frames`: a `websocket.send` may hold, under this key, whole WebSocket frames as bytes, which go out
-as they are: encoded once for a thousand readers, and many in one write. `isthmus.abort`: drops an HTTP
-connection with what is buffered for it.
+as they are: encoded once for a thousand readers, and many in one write. Its `writable` is an asyncio.Event,
+not set while the buffer is full. `isthmus.abort`: drops an HTTP connection with what is buffered for it.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class StreamSockets(WebSocketsSansIOProtocol):
 
     async def run_asgi(self) -> None:
         """Tell the application of the extension."""
-        self.scope["extensions"][WHOLE_FRAMES] = {}
+        self.scope["extensions"][WHOLE_FRAMES] = {"writable": self.writable}
         await super().run_asgi()
 
     async def send(self, message: Any) -> None:

@@ -68,10 +68,14 @@ async def _until_gone(socket: WebSocket) -> None:
 
 async def _send(socket: WebSocket, part: Slice) -> None:
     """Send frames; waits while the socket's buffer is full. Raises TimeoutError."""
+    extension = socket.scope.get("extensions", {}).get(WHOLE_FRAMES)
+    if extension is not None:
+        if not extension["writable"].is_set():
+            async with asyncio.timeout(SEND_SECONDS):
+                await extension["writable"].wait()
+        await socket.send({"type": "websocket.send", WHOLE_FRAMES: part.websocket})
+        return
     async with asyncio.timeout(SEND_SECONDS):
-        if WHOLE_FRAMES in socket.scope.get("extensions", {}):
-            await socket.send({"type": "websocket.send", WHOLE_FRAMES: part.websocket})
-            return
         for frame in part.frames:
             await socket.send_text(frame.json.decode())
 

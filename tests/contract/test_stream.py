@@ -135,8 +135,7 @@ def test_what_happens_is_followed_live(service: Service, transport: Transport) -
             messages.append(frame["data"].get("message"))
             state = frame["data"].get("state", "")
         assert messages[0] == "Fine-tuning job started"
-        while frame["data"].get("layers") != LAYERS:
-            frame = next(frames)
+        assert any(frame["data"].get("layers") == LAYERS for frame in frames)
         for step in (1, 2, 3):
             run.steps(step, step)
             assert next(frames)["data"]["step"] == step
