@@ -6,6 +6,7 @@ import math
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
 
 import orjson
@@ -133,7 +134,7 @@ def _rows(job_id: str, attempt: int, batch: Sequence[Numbered]) -> bytes:
             probabilities if record.probabilities else NULL,
             _LENGTH.pack(len(metrics)),
             metrics,
-            _active_field(record.active),
+            _active_field(tuple(record.active)),
         ]
     return b"".join(pieces)
 
@@ -145,7 +146,8 @@ def _layer_fields(rows: Sequence[Sequence[float]]) -> list[bytes]:
     return [array_fields(FLOAT4, score_matrix([row]))[0] for row in rows]
 
 
-def _active_field(layers: Sequence[int]) -> bytes:
+@lru_cache(maxsize=4096)
+def _active_field(layers: tuple[int, ...]) -> bytes:
     """Layer numbers as a field: an array of int2."""
     items = [number for layer in layers for number in (2, layer)]
     size = 20 + 6 * len(layers)

@@ -18,6 +18,7 @@ from store.settings import Settings
 from store.tables import Job
 from worker.ears import Ears
 from worker.exits import Cause, MemoryKills, read_exit
+from worker.leftovers import deliver_left
 from worker.scratch import Scratch
 from worker.trainer_process import TrainerProcess
 
@@ -142,6 +143,7 @@ class Run:
         logger.info("%s: %s (exit code %s)", self._claim.job_id, ending.value, exit_code)
         while True:
             try:
+                self._deliver_left()
                 with self._database.session() as session:
                     job = self._finish(session, ending, exit_code)
             except DATABASE_AWAY as error:
@@ -153,6 +155,16 @@ class Run:
                 if job is not None:
                     bus.publish_job(self._redis, job.id, job.last_seq)
                 return
+
+    def _deliver_left(self) -> None:
+        claim = self._claim
+        try:
+            deliver_left(self._database, claim.job_id, claim.attempt, self._scratch.spool)
+        except DATABASE_AWAY:
+            raise
+        except Exception:
+            # The job must end all the same.
+            logger.exception("%s: what its trainer left could not be stored", claim.job_id)
 
     def _finish(self, session: Session, ending: Ending, exit_code: int | None) -> Job | None:
         job_id, attempt = self._claim.job_id, self._claim.attempt

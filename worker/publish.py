@@ -15,7 +15,7 @@ from store.files import create_file, file_key, new_file_id
 from store.objects import ObjectInfo, ObjectStore
 from store.tables import Job, State
 from store.tuned_models import artifact_prefix, create_tuned_model, new_model_id
-from worker.reporter import JobLost
+from worker.delivery import JobLost
 from worker.retry import until_back
 
 RESULTS_PURPOSE = "fine-tune-results"

@@ -30,9 +30,10 @@ from store.objects import ObjectStore
 from store.settings import Settings, get_settings
 from store.tables import Job
 from worker.checkpoints import Resumption, Uploads
+from worker.delivery import JobLost
 from worker.provenance import note_provenance
 from worker.publish import Publication
-from worker.reporter import JobLost, Reporter
+from worker.reporter import Reporter
 from worker.retry import until_back
 from worker.scratch import Scratch
 
@@ -106,16 +107,17 @@ class Trainer:
         output = scratch.folder / "output"
         spec = self._localise(JobSpec.model_validate(job.spec), scratch.folder)
         resumption = Resumption(self._database, self._objects, job_id, attempt, scratch.folder / "resume")
-        result = self._train(job, spec, output, resumption)
+        result = self._train(job, spec, scratch, resumption)
         if result.stopped:
             logger.info("stopped at step %d as asked", result.steps)
             return
         job = Publication(self._objects, job_id, attempt, output, result).publish(self._database)
         bus.publish_job(self._redis, job.id, job.last_seq)
 
-    def _train(self, job: Job, spec: JobSpec, output: Path, resumption: Resumption) -> TrainResult:
+    def _train(self, job: Job, spec: JobSpec, scratch: Scratch, resumption: Resumption) -> TrainResult:
+        output = scratch.folder / "output"
         uploads = Uploads(self._objects, job.id, job.attempt, output)
-        reporter = Reporter(self._database, self._redis, uploads, job.id, job.attempt)
+        reporter = Reporter(self._database, self._redis, uploads, job.id, job.attempt, spool=scratch.spool)
         try:
             for folder in resumption.folders(reporter.emit):
                 try:

@@ -17,6 +17,7 @@ class Scratch:
         self._kept_log = data_dir / "logs" / f"{job_id}-{attempt}.log"
         self.folder = self._job_folder / str(attempt)
         self.log = self.folder / "trainer.log"
+        self.spool = self.folder / "records.spool"
 
     def make(self) -> None:
         """Make the folder, empty."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 import redis
@@ -20,7 +21,8 @@ from store.tables import Event
 from tests.factories import claim, claimed, read_job, step, tenant
 from worker import reporter as reporter_module
 from worker.checkpoints import Uploaded, Uploads
-from worker.reporter import JobLost, Reporter
+from worker.delivery import JobLost
+from worker.reporter import Reporter
 
 STARTED = Started(
     total_steps=200, layers=2, examples=3, trainable_parameters=10, total_parameters=1000, device="cpu"
@@ -60,6 +62,11 @@ def uploads() -> FakeUploads:
     return FakeUploads()
 
 
+@pytest.fixture
+def spool(tmp_path: Path) -> Path:
+    return tmp_path / "records.spool"
+
+
 def numbers(database: Database, job_id: str) -> list[int | str]:
     """Steps by number and events by text, in the stream's order, after the job's own events."""
     with database.session() as session:
@@ -68,10 +75,10 @@ def numbers(database: Database, job_id: str) -> list[int | str]:
 
 
 def test_everything_arrives_once_and_in_order(
-    database: Database, redis_client: redis.Redis, uploads: FakeUploads
+    database: Database, redis_client: redis.Redis, uploads: FakeUploads, spool: Path
 ) -> None:
     held = claimed(database)
-    reporter = Reporter(database, redis_client, uploads, held.job_id, held.attempt)
+    reporter = Reporter(database, redis_client, uploads, held.job_id, held.attempt, spool=spool)
     reporter.emit(STARTED)
     for number in range(1, 201):
         reporter.emit(step(number))
@@ -87,10 +94,10 @@ def test_everything_arrives_once_and_in_order(
 
 
 def test_a_checkpoint_is_a_row_and_an_event_in_its_place(
-    database: Database, redis_client: redis.Redis, uploads: FakeUploads
+    database: Database, redis_client: redis.Redis, uploads: FakeUploads, spool: Path
 ) -> None:
     held = claimed(database)
-    reporter = Reporter(database, redis_client, uploads, held.job_id, held.attempt)
+    reporter = Reporter(database, redis_client, uploads, held.job_id, held.attempt, spool=spool)
     uploads.answers = {2: Message("no room", "warn"), 3: None}
     for item in (step(1), checkpointed(1), step(2), checkpointed(2), step(3), checkpointed(3), Message("on")):
         reporter.emit(item)
@@ -109,13 +116,13 @@ def checkpointed(number: int) -> Checkpointed:
 
 
 def test_few_records_do_not_wait_for_a_full_batch(
-    database: Database, redis_client: redis.Redis, uploads: FakeUploads
+    database: Database, redis_client: redis.Redis, uploads: FakeUploads, spool: Path
 ) -> None:
     held = claimed(database)
     with redis_client.pubsub() as listener:  # type: ignore[no-untyped-call]  # redis-py leaves it so
         listener.subscribe(bus.job_channel(held.job_id))
         assert listener.get_message(timeout=5)["type"] == "subscribe"
-        reporter = Reporter(database, redis_client, uploads, held.job_id, held.attempt)
+        reporter = Reporter(database, redis_client, uploads, held.job_id, held.attempt, spool=spool)
         reporter.emit(step(1))
         ping = listener.get_message(timeout=10)
         assert int(ping["data"]) == read_job(database, held.job_id).last_seq
@@ -124,10 +131,10 @@ def test_few_records_do_not_wait_for_a_full_batch(
 
 
 def test_a_lost_job_stops_the_run_and_stores_nothing(
-    database: Database, redis_client: redis.Redis, uploads: FakeUploads
+    database: Database, redis_client: redis.Redis, uploads: FakeUploads, spool: Path
 ) -> None:
     held = claimed(database)
-    reporter = Reporter(database, redis_client, uploads, held.job_id, held.attempt)
+    reporter = Reporter(database, redis_client, uploads, held.job_id, held.attempt, spool=spool)
     with database.session() as session:
         runs.release(session, held.job_id, held.attempt, message="taken")
     claim(database, held.job_id)
@@ -143,12 +150,16 @@ def test_a_lost_job_stops_the_run_and_stores_nothing(
 
 
 def test_records_wait_for_a_database_that_is_away(
-    database: Database, redis_client: redis.Redis, uploads: FakeUploads, monkeypatch: pytest.MonkeyPatch
+    database: Database,
+    redis_client: redis.Redis,
+    uploads: FakeUploads,
+    spool: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(reporter_module, "BACKOFF_SECONDS", (0.01,))
     held = claimed(database)
     flaky = Flaky(database)
-    reporter = Reporter(flaky, redis_client, uploads, held.job_id, held.attempt)
+    reporter = Reporter(flaky, redis_client, uploads, held.job_id, held.attempt, spool=spool)
     for number in range(1, 101):
         reporter.emit(step(number))
     assert flaky.refused.wait(timeout=10)
@@ -158,37 +169,11 @@ def test_records_wait_for_a_database_that_is_away(
     assert numbers(database, held.job_id) == list(range(1, 101))
 
 
-def test_a_full_buffer_makes_the_engine_wait(
-    database: Database, redis_client: redis.Redis, uploads: FakeUploads, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(reporter_module, "BACKOFF_SECONDS", (0.01,))
-    monkeypatch.setattr(reporter_module, "CAPACITY", 5)
-    held = claimed(database)
-    flaky = Flaky(database)
-    reporter = Reporter(flaky, redis_client, uploads, held.job_id, held.attempt)
-    emitted: list[int] = []
-
-    def engine() -> None:
-        for number in range(1, 21):
-            reporter.emit(step(number))
-            emitted.append(number)
-
-    thread = threading.Thread(target=engine)
-    thread.start()
-    assert flaky.refused.wait(timeout=10)
-    thread.join(timeout=0.2)
-    assert len(emitted) <= 5
-    flaky.back.set()
-    thread.join(timeout=10)
-    reporter.close()
-    assert numbers(database, held.job_id) == list(range(1, 21))
-
-
 def test_a_record_that_cannot_be_stored_is_an_error_not_a_silence(
-    database: Database, redis_client: redis.Redis, uploads: FakeUploads
+    database: Database, redis_client: redis.Redis, uploads: FakeUploads, spool: Path
 ) -> None:
     held = claimed(database)
-    reporter = Reporter(database, redis_client, uploads, held.job_id, held.attempt)
+    reporter = Reporter(database, redis_client, uploads, held.job_id, held.attempt, spool=spool)
     reporter.emit(StepRecord(step=1, time=0.0, metrics={"loss": 1.0}, importance=(), active=()))
     with pytest.raises(KeyError, match="trained_tokens"):
         reporter.close()
