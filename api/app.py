@@ -18,6 +18,7 @@ from api.middleware import BodyLimit, RequestFrame
 from api.protocols import CLOSING
 from api.routes import (
     checkpoints,
+    deliveries,
     files,
     health,
     job_list,
@@ -99,8 +100,10 @@ def _v1() -> APIRouter:
     for resource in (files, tokens, uploads, job_list, jobs, pauses, checkpoints, series, models, quota):
         guarded.include_router(resource.router)
     guarded.include_router(reproduction.router)
-    guarded.include_router(webhooks.router, prefix="/webhooks")
-    guarded.include_router(webhooks.router, prefix="/webhook_endpoints", include_in_schema=False)
+    guarded.include_router(webhooks.event_types)
+    for resource in (webhooks, deliveries):
+        guarded.include_router(resource.router, prefix="/webhooks")
+        guarded.include_router(resource.router, prefix="/webhook_endpoints", include_in_schema=False)
     v1 = APIRouter()
     v1.include_router(guarded)
     v1.include_router(plan.router, prefix="/v1")

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import delete, func, or_, select, tuple_, update
+from sqlalchemy import Select, case, delete, func, or_, select, tuple_, update
 from sqlalchemy.orm import Session
 
 from store.ids import new_id
 from store.paging import Page, UnknownCursor, page_of
 from store.tables import Job, Webhook, WebhookDelivery
 from store.tenant import Tenant
+
+SAMPLE_JOB = "ftjob-sample"
+"""The job that test events tell of, which there is not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,10 +24,12 @@ class Due:
 
     id: str
     attempt: int
-    job_id: str
+    job_id: str | None
+    """None: a test, which is tried once."""
     body: str
     url: str
-    secret: str
+    secrets: tuple[str, ...]
+    """Each of them signs; the endpoint knows one at least."""
 
 
 def enqueue(session: Session, job: Job) -> None:
@@ -34,16 +39,10 @@ def enqueue(session: Session, job: Job) -> None:
         Webhook.project_id == job.project_id,
         or_(Webhook.job_id.is_(None), Webhook.job_id == job.id),
         Webhook.event_types.contains([event_type]),
+        Webhook.enabled,
     )
     assert job.finished_at is not None  # noqa: S101  # the transition has set it
-    event = {
-        "id": new_id("evt"),
-        "object": "event",
-        "created_at": int(job.finished_at.timestamp()),
-        "type": event_type,
-        "data": {"id": job.id},
-    }
-    body = json.dumps(event, separators=(",", ":"))
+    body = _body(event_type, job.id, job.finished_at)
     session.add_all(
         WebhookDelivery(
             id=new_id("wh"),
@@ -55,6 +54,44 @@ def enqueue(session: Session, job: Job) -> None:
         )
         for webhook_id in session.scalars(wanted)
     )
+
+
+def enqueue_test(session: Session, webhook: Webhook, event_type: str) -> WebhookDelivery:
+    """Write a sample event for an endpoint, whatever it wants to be told of."""
+    delivery = WebhookDelivery(
+        id=new_id("wh"),
+        webhook_id=webhook.id,
+        event_type=event_type,
+        body=_body(event_type, SAMPLE_JOB, datetime.now(UTC)),
+        next_attempt_at=func.clock_timestamp(),
+    )
+    session.add(delivery)
+    session.flush()
+    return delivery
+
+
+def find_delivery(tenant: Tenant, webhook_id: str, delivery_id: str) -> WebhookDelivery | None:
+    """What one of the project's endpoints was or is to be sent, or None."""
+    query = _deliveries(tenant, webhook_id).where(WebhookDelivery.id == delivery_id)
+    return tenant.session.scalars(query.execution_options(populate_existing=True)).one_or_none()
+
+
+def send_again(tenant: Tenant, delivery: WebhookDelivery) -> None:
+    """Make a delivery due now, under the same id, whatever came of it before."""
+    delivery.next_attempt_at = func.clock_timestamp()
+    delivery.delivered_at = None
+    tenant.session.flush()
+    tenant.session.refresh(delivery)
+
+
+def give_up(tenant: Tenant, webhook_id: str, *, reason: str) -> None:
+    """End all that is on its way to an endpoint of the project."""
+    waits = _deliveries(tenant, webhook_id).where(WebhookDelivery.next_attempt_at.is_not(None))
+    for delivery in tenant.session.scalars(waits.with_for_update(of=WebhookDelivery)):
+        delivery.next_attempt_at = None
+        delivery.error = reason
+        delivery.attempts += 1  # fences off an attempt that is under way
+    tenant.session.flush()
 
 
 def claim_due(session: Session, *, limit: int, lease_seconds: float) -> list[Due]:
@@ -85,11 +122,17 @@ def claim_due(session: Session, *, limit: int, lease_seconds: float) -> list[Due
             WebhookDelivery.body,
             Webhook.url,
             Webhook.secret,
+            case((Webhook.old_secret_until > func.clock_timestamp(), Webhook.old_secret)).label("old_secret"),
         )
         .join(Webhook, Webhook.id == WebhookDelivery.webhook_id)
         .where(WebhookDelivery.id.in_(ids))
     )
-    return [Due(*row) for row in session.execute(taken)]
+    return [
+        Due(
+            row.id, row.attempts, row.job_id, row.body, row.url, (row.secret, *filter(None, [row.old_secret]))
+        )
+        for row in session.execute(taken)
+    ]
 
 
 def record_outcome(
@@ -132,11 +175,7 @@ def list_deliveries(
     tenant: Tenant, webhook_id: str, *, after: str | None = None, limit: int = 20
 ) -> Page[WebhookDelivery]:
     """A page of what one of the project's endpoints was sent, newest first. Raises UnknownCursor."""
-    of_webhook = (
-        select(WebhookDelivery)
-        .join(Webhook, Webhook.id == WebhookDelivery.webhook_id)
-        .where(Webhook.id == webhook_id, Webhook.project_id == tenant.project_id)
-    )
+    of_webhook = _deliveries(tenant, webhook_id)
     query = of_webhook.order_by(WebhookDelivery.created_at.desc(), WebhookDelivery.id.desc())
     if after is not None:
         last = tenant.session.scalars(of_webhook.where(WebhookDelivery.id == after)).one_or_none()
@@ -145,3 +184,23 @@ def list_deliveries(
         place = tuple_(WebhookDelivery.created_at, WebhookDelivery.id)
         query = query.where(place < (last.created_at, last.id))
     return page_of(tenant.session.scalars(query.limit(limit + 1)).all(), limit)
+
+
+def _deliveries(tenant: Tenant, webhook_id: str) -> Select[WebhookDelivery]:
+    return (
+        select(WebhookDelivery)
+        .join(Webhook, Webhook.id == WebhookDelivery.webhook_id)
+        .where(Webhook.id == webhook_id, Webhook.project_id == tenant.project_id)
+    )
+
+
+def _body(event_type: str, job_id: str, moment: datetime) -> str:
+    """The event as OpenAI has it."""
+    event = {
+        "id": new_id("evt"),
+        "object": "event",
+        "created_at": int(moment.timestamp()),
+        "type": event_type,
+        "data": {"id": job_id},
+    }
+    return json.dumps(event, separators=(",", ":"))

@@ -128,6 +128,51 @@ def revoke_key(session: Session, key: ApiKey) -> None:
         session.flush()
 
 
+def is_over(key: ApiKey) -> bool:
+    """Whether a key is revoked or expired."""
+    return key.revoked_at is not None or (key.expires_at is not None and key.expires_at <= datetime.now(UTC))
+
+
+def update_key(
+    session: Session,
+    key: ApiKey,
+    *,
+    name: str | None = None,
+    scopes: Collection[Scope] | None = None,
+    lifetime: timedelta | None = None,
+) -> None:
+    """Change a key that is alive; what is None stays. `lifetime` counts from now."""
+    if name is not None:
+        key.name = name
+    if scopes is not None:
+        key.scopes = [scope for scope in SCOPES if scope in scopes]
+    if lifetime is not None:
+        key.expires_at = datetime.now(UTC) + lifetime
+    session.flush()
+
+
+def rotate_key(session: Session, key: ApiKey, *, grace: timedelta) -> tuple[ApiKey, str]:
+    """A new key in place of one that is alive, as `create_key`: of its name, scopes and lifetime.
+
+    The one before ends after `grace`; without one it is revoked, and with it all that it opened.
+    """
+    lifetime = None if key.expires_at is None else key.expires_at - key.created_at
+    made = create_key(
+        session,
+        project_id=key.project_id,
+        name=key.name,
+        scopes=frozenset(scope for scope in SCOPES if scope in key.scopes),
+        lifetime=lifetime,
+    )
+    end = datetime.now(UTC) + grace
+    if not grace:
+        revoke_key(session, key)
+    elif key.expires_at is None or end < key.expires_at:
+        key.expires_at = end
+        session.flush()
+    return made
+
+
 def first_admin_key(session: Session, *, project_id: str) -> tuple[ApiKey, str] | None:
     """A key with all scopes, as `create_key`, if no key that is alive has the scope admin; else None."""
     # Of two that ask at once, the second waits here, and then finds the first one's key.

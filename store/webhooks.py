@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import base64
 import secrets
-from collections.abc import Sequence
-from typing import Literal, get_args
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import Any, Literal, get_args
 
 from sqlalchemy import Select, delete, func, select, tuple_
 from sqlalchemy.orm import Session
@@ -21,6 +22,9 @@ SECRET_PREFIX = "whsec_"  # noqa: S105  # what every secret begins with
 SECRET_BYTES = 32
 MAX_WEBHOOKS = 20
 """Of a project, those of single jobs not counted: each one costs a delivery at every job's end."""
+
+
+OLD_SECRET_LIFETIME = timedelta(hours=24)
 
 
 class TooManyWebhooks(RuntimeError):
@@ -76,6 +80,23 @@ def list_webhooks(tenant: Tenant, *, after: str | None = None, limit: int = 20) 
     return page_of(tenant.session.scalars(query).all(), limit)
 
 
+def update_webhook(tenant: Tenant, webhook: Webhook, changes: Mapping[str, Any]) -> None:
+    """Change `name`, `url`, `event_types` or `enabled`; what is the same already is no change."""
+    changed = {name: value for name, value in changes.items() if getattr(webhook, name) != value}
+    for name, value in changed.items():
+        setattr(webhook, name, value)
+    if changed:
+        _note_change(tenant, webhook)
+
+
+def rotate_secret(tenant: Tenant, webhook: Webhook, *, keep_old: bool) -> None:
+    """Give an endpoint a new secret; with `keep_old` the one before signs as well for a day."""
+    webhook.old_secret = webhook.secret if keep_old else None
+    webhook.old_secret_until = func.clock_timestamp() + OLD_SECRET_LIFETIME if keep_old else None
+    webhook.secret = new_secret()
+    _note_change(tenant, webhook)
+
+
 def delete_webhook(tenant: Tenant, webhook_id: str) -> bool:
     """Remove an endpoint with its deliveries, those under way too; False: the project has none of this id."""
     statement = (
@@ -84,6 +105,12 @@ def delete_webhook(tenant: Tenant, webhook_id: str) -> bool:
         .returning(Webhook.id)
     )
     return tenant.session.scalar(statement) is not None
+
+
+def _note_change(tenant: Tenant, webhook: Webhook) -> None:
+    webhook.updated_at = func.clock_timestamp()
+    tenant.session.flush()
+    tenant.session.refresh(webhook)
 
 
 def _webhooks(tenant: Tenant) -> Select[Webhook]:

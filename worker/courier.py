@@ -14,7 +14,7 @@ import random
 import ssl
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -61,11 +61,12 @@ def pause_seconds(attempt: int) -> float:
     return pause * (0.8 + 0.4 * random.random())  # noqa: S311  # it only spreads the load
 
 
-def signature(secret: str, delivery_id: str, timestamp: int, body: str) -> str:
-    """The header `webhook-signature`, as Standard Webhooks has it."""
-    key = base64.b64decode(secret.removeprefix(SECRET_PREFIX))
-    digest = hmac.digest(key, f"{delivery_id}.{timestamp}.{body}".encode(), hashlib.sha256)
-    return f"v1,{base64.b64encode(digest).decode()}"
+def signature(secrets: Sequence[str], delivery_id: str, timestamp: int, body: str) -> str:
+    """The header `webhook-signature`, as Standard Webhooks has it: one signature by each secret."""
+    signed = f"{delivery_id}.{timestamp}.{body}".encode()
+    keys = [base64.b64decode(secret.removeprefix(SECRET_PREFIX)) for secret in secrets]
+    digests = [hmac.digest(key, signed, hashlib.sha256) for key in keys]
+    return " ".join(f"v1,{base64.b64encode(digest).decode()}" for digest in digests)
 
 
 class Courier:
@@ -135,7 +136,7 @@ class Courier:
                 outcome = Outcome(None, "the service failed to send it; its log has the cause")
             how = "taken" if outcome.delivered else outcome.error
             logger.info("webhook delivery %s, attempt %d: %s", due.id, due.attempt, how)
-        last = outcome.delivered or due.attempt >= MAX_ATTEMPTS
+        last = outcome.delivered or due.attempt >= MAX_ATTEMPTS or due.job_id is None
         with self._database.session() as session:
             record_outcome(
                 session,
@@ -155,7 +156,7 @@ async def attempt(pool: httpcore2.AsyncConnectionPool, due: Due) -> Outcome:
         "user-agent": "isthmus-webhooks",
         "webhook-id": due.id,
         "webhook-timestamp": str(timestamp),
-        "webhook-signature": signature(due.secret, due.id, timestamp, due.body),
+        "webhook-signature": signature(due.secrets, due.id, timestamp, due.body),
     }
     try:
         async with (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Annotated
 
 from fastapi import APIRouter, Query
@@ -15,6 +16,8 @@ from api.wire.organization import (
     KeyDeleted,
     KeyObject,
     KeyRequest,
+    KeyRotation,
+    KeyUpdate,
     NewKeyObject,
     ProjectObject,
     ProjectRequest,
@@ -24,7 +27,7 @@ from api.wire.organization import (
     project_object,
     quota_object,
 )
-from store.keys import create_key, get_key, list_keys, revoke_key
+from store.keys import create_key, get_key, is_over, list_keys, revoke_key, rotate_key, update_key
 from store.projects import (
     DEFAULT_PROJECT,
     archive_project,
@@ -127,6 +130,28 @@ def retrieve_api_key(project_id: Identifier, key_id: Identifier, tx: AdminTx) ->
     return key_object(_key(tx, project, key_id), project)
 
 
+@router.post("/{project_id}/api_keys/{key_id}")
+def update_api_key(project_id: Identifier, key_id: Identifier, body: KeyUpdate, tx: AdminTx) -> KeyObject:
+    """Change a key's name, scopes or end. A key that has ended stays so."""
+    project = _project(tx, project_id)
+    key = _living_key(tx, project, key_id)
+    seconds = body.expires_in_seconds
+    lifetime = None if seconds is None else timedelta(seconds=seconds)
+    update_key(tx.session, key, name=body.name, scopes=body.scopes, lifetime=lifetime)
+    return key_object(key, project)
+
+
+@router.post("/{project_id}/api_keys/{key_id}/rotate")
+def rotate_api_key(
+    project_id: Identifier, key_id: Identifier, body: KeyRotation, tx: AdminTx, once: AdminOnce
+) -> NewKeyObject:
+    """Make a new key in place of one, with its name, scopes and lifetime. Its `value` is shown this once."""
+    project = _project(tx, project_id)
+    old = _living_key(tx, project, key_id)
+    key, value = rotate_key(tx.session, old, grace=timedelta(seconds=body.grace_seconds))
+    return once.keep(NewKeyObject(**key_object(key, project).model_dump(), value=value))
+
+
 @router.delete("/{project_id}/api_keys/{key_id}")
 def revoke_api_key(project_id: Identifier, key_id: Identifier, tx: AdminTx) -> KeyDeleted:
     """Revoke a key: with it end the cookies that it bought and the streams that it opened."""
@@ -159,6 +184,15 @@ def _key(tx: AdminTransaction, project: Project, key_id: str) -> ApiKey:
     key = get_key(tx.session, project.id, key_id)
     if key is None:
         raise not_found("api key", key_id, param="key_id")
+    return key
+
+
+def _living_key(tx: AdminTransaction, project: Project, key_id: str) -> ApiKey:
+    key = _key(tx, project, key_id)
+    if is_over(key):
+        raise bad_request(
+            f"api key {key_id} is revoked or expired; make a new one", param="key_id", code="key_ended"
+        )
     return key
 
 

@@ -9,23 +9,42 @@ from api.idempotency import JsonOnce
 from api.routes.dependencies import ERRORS, After, Identifier, Limit, OpenServices, Tx
 from api.services import Services
 from api.transaction import ProjectTransaction
-from api.wire.common import ListOf, ListWithEnds, with_ends
+from api.wire.common import ListWithEnds, with_ends
 from api.wire.webhooks import (
-    DeliveryObject,
+    EventTypeList,
     JobWebhook,
     NewWebhookObject,
+    SecretRotation,
     WebhookDeleted,
     WebhookObject,
     WebhookRequest,
-    delivery_object,
+    WebhookUpdate,
     webhook_object,
 )
 from store.addresses import refusal
-from store.deliveries import list_deliveries
+from store.deliveries import give_up
 from store.tables import Webhook
-from store.webhooks import TooManyWebhooks, create_webhook, delete_webhook, find_webhook, list_webhooks
+from store.tenant import Tenant
+from store.webhooks import (
+    EVENT_TYPES,
+    TooManyWebhooks,
+    create_webhook,
+    delete_webhook,
+    find_webhook,
+    list_webhooks,
+    rotate_secret,
+    update_webhook,
+)
 
 router = APIRouter(tags=["webhooks"], responses=ERRORS)
+event_types = APIRouter(prefix="/webhook_event_types", tags=["webhooks"], responses=ERRORS)
+
+
+@event_types.get("")
+def list_event_types(tx: Tx) -> EventTypeList:
+    """List the events that a webhook can be told of."""
+    del tx
+    return EventTypeList(data=list(EVENT_TYPES))
 
 
 @router.post("")
@@ -50,7 +69,27 @@ def list_all(tx: Tx, after: After = None, limit: Limit = 20) -> ListWithEnds[Web
 @router.get("/{webhook_id}")
 def retrieve(webhook_id: Identifier, tx: Tx) -> WebhookObject:
     """One webhook, without its secret."""
-    return webhook_object(_webhook(tx, webhook_id))
+    return webhook_object(the_webhook(tx.tenant, webhook_id))
+
+
+@router.post("/{webhook_id}")
+def update(webhook_id: Identifier, body: WebhookUpdate, services: OpenServices, tx: Tx) -> WebhookObject:
+    """Change a webhook's name, URL or events, or switch it off and on."""
+    webhook = the_webhook(tx.tenant, webhook_id)
+    if body.url is not None:
+        check_url(body.url, services, param="url")
+    if body.enabled is False:
+        give_up(tx.tenant, webhook_id, reason="the webhook was switched off")
+    update_webhook(tx.tenant, webhook, body.changes())
+    return webhook_object(webhook)
+
+
+@router.post("/{webhook_id}/rotate_secret")
+def rotate(webhook_id: Identifier, body: SecretRotation, tx: Tx, once: JsonOnce) -> NewWebhookObject:
+    """Give a webhook a new secret, which is shown this once."""
+    webhook = the_webhook(tx.tenant, webhook_id)
+    rotate_secret(tx.tenant, webhook, keep_old=body.keep_old_secret_active_for_24_hours)
+    return once.keep(NewWebhookObject(**webhook_object(webhook).model_dump(), signing_secret=webhook.secret))
 
 
 @router.delete("/{webhook_id}")
@@ -59,16 +98,6 @@ def delete(webhook_id: Identifier, tx: Tx) -> WebhookDeleted:
     if not delete_webhook(tx.tenant, webhook_id):
         raise not_found("webhook", webhook_id, param="webhook_id")
     return WebhookDeleted(id=webhook_id)
-
-
-@router.get("/{webhook_id}/deliveries")
-def deliveries(
-    webhook_id: Identifier, tx: Tx, after: After = None, limit: Limit = 20
-) -> ListOf[DeliveryObject]:
-    """What was sent to a webhook, and what it answered, newest first."""
-    _webhook(tx, webhook_id)
-    page = list_deliveries(tx.tenant, webhook_id, after=after, limit=limit)
-    return ListOf(data=[delivery_object(row) for row in page.rows], has_more=page.has_more)
 
 
 def check_url(url: str, services: Services, *, param: str) -> None:
@@ -89,8 +118,9 @@ def add_of_job(tx: ProjectTransaction, job_id: str, wanted: JobWebhook) -> None:
     )
 
 
-def _webhook(tx: ProjectTransaction, webhook_id: str) -> Webhook:
-    webhook = find_webhook(tx.tenant, webhook_id)
+def the_webhook(tenant: Tenant, webhook_id: str) -> Webhook:
+    """The webhook of the caller's project; raises ApiError 404."""
+    webhook = find_webhook(tenant, webhook_id)
     if webhook is None:
         raise not_found("webhook", webhook_id, param="webhook_id")
     return webhook

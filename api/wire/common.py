@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any, Generic, Literal, TypeVar
+from typing import Annotated, Any, Generic, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -28,6 +28,24 @@ class RequestModel(BaseModel):
     @classmethod
     def _whole_numbers(cls, value: Any) -> Any:
         return whole_numbers(value)
+
+
+class ChangeModel(RequestModel):
+    """A body of changes: what is left out, or null, stays as it is, and something is there."""
+
+    model_config = ConfigDict(json_schema_extra={"minProperties": 1})
+
+    @model_validator(mode="after")
+    def _is_not_empty(self) -> Self:
+        if not self.model_fields_set:
+            raise ValueError(
+                f"the body is empty; name what is to change: {', '.join(type(self).model_fields)}"
+            )
+        return self
+
+    def changes(self) -> dict[str, Any]:
+        """What is to change, by name."""
+        return self.model_dump(exclude_none=True)
 
 
 class ErrorDetail(WireModel):

@@ -8,13 +8,14 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
-from api.wire.common import Identified, RequestModel, WireModel, unix, unix_or_none
+from api.wire.common import ChangeModel, Identified, RequestModel, WireModel, unix, unix_or_none
 from store.keys import Scope
 from store.quotas import Limits, Usage
 from store.tables import ApiKey, Project
 
 Name = Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f]+$")]
 Limit = Annotated[int, Field(ge=0, le=2**31 - 1)]
+LONGEST_LIFE = 10 * 366 * 24 * 3600
 
 
 class ProjectRequest(RequestModel):
@@ -29,13 +30,28 @@ class KeyRequest(RequestModel):
     name: Name
     scopes: Annotated[tuple[Scope, ...], Field(min_length=1, strict=False)] = ("read", "write")
     """read: look; write: make, change and remove; admin: projects, keys and quotas."""
-    expires_in_seconds: Annotated[int, Field(ge=1, le=10 * 366 * 24 * 3600)] | None = None
+    expires_in_seconds: Annotated[int, Field(ge=1, le=LONGEST_LIFE)] | None = None
     """None: it does not expire."""
 
     @property
     def lifetime(self) -> timedelta | None:
         """How long the key lives."""
         return None if self.expires_in_seconds is None else timedelta(seconds=self.expires_in_seconds)
+
+
+class KeyUpdate(ChangeModel):
+    """Changes of a key."""
+
+    name: Name | None = None
+    scopes: Annotated[tuple[Scope, ...], Field(min_length=1, strict=False)] | None = None
+    expires_in_seconds: Annotated[int, Field(ge=1, le=LONGEST_LIFE)] | None = None
+    """From now."""
+
+
+class KeyRotation(RequestModel):
+    """How long the key before goes on working, beside the new one."""
+
+    grace_seconds: Annotated[int, Field(ge=0, le=7 * 24 * 3600)] = 0
 
 
 class QuotaRequest(RequestModel):

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr, StringConstraints, field_validator
 
-from api.wire.common import Identified, RequestModel, WireModel, unix, unix_or_none
+from api.wire.common import ChangeModel, Identified, RequestModel, WireModel, unix, unix_or_none
 from store.addresses import MAX_URL
 from store.tables import Webhook, WebhookDelivery
 from store.webhooks import EVENT_TYPES, SECRET_PREFIX, EventType
@@ -27,6 +27,29 @@ class WebhookRequest(RequestModel):
     url: Url
     """`https://` and a public address; its name is looked up again for each delivery."""
     event_types: list[EventType] = Field(default_factory=lambda: list(EVENT_TYPES), min_length=1)
+
+
+class WebhookUpdate(ChangeModel):
+    """Changes of an endpoint."""
+
+    name: Name | None = None
+    url: Url | None = None
+    event_types: Annotated[list[EventType], Field(min_length=1)] | None = None
+    enabled: bool | None = None
+    """false: nothing more is sent, and what was on its way is given up."""
+
+
+class SecretRotation(RequestModel):
+    """What becomes of the secret before."""
+
+    keep_old_secret_active_for_24_hours: bool = False
+    """Deliveries are then signed with both, so that the endpoint can be changed meanwhile."""
+
+
+class WebhookTest(RequestModel):
+    """What a test tells of."""
+
+    event_type: EventType
 
 
 class JobWebhook(RequestModel):
@@ -59,15 +82,25 @@ class WebhookObject(Identified):
     event_types: list[str]
     signing_secret_hint: str
     """The secret's last characters, to know it by."""
+    updated_at: int
+    """When its settings or its secret changed last."""
+    enabled: bool
     job_id: str | None
     """The one job whose end it is told of; null: those of all jobs."""
 
 
 class NewWebhookObject(WebhookObject):
-    """An endpoint as its creation shows it."""
+    """An endpoint with its new secret."""
 
     signing_secret: str
     """Shown this once; `client.webhooks.unwrap(body, headers, secret=...)` takes it."""
+
+
+class EventTypeList(WireModel):
+    """What a webhook can be told of."""
+
+    object: Literal["list"] = "list"
+    data: list[str]
 
 
 class WebhookDeleted(WireModel):
@@ -78,6 +111,18 @@ class WebhookDeleted(WireModel):
     deleted: Literal[True] = True
 
 
+class WebhookTestObject(WireModel):
+    """A test that an endpoint has answered, well or not."""
+
+    object: Literal["webhook_endpoint.test"] = "webhook_endpoint.test"
+    webhook_endpoint_id: str
+    event_type: str
+    status_code: int
+    success: Literal[True] = True
+    delivery_id: str
+    """Where the log has it."""
+
+
 class DeliveryObject(WireModel):
     """One event, sent to one endpoint as often as it took."""
 
@@ -86,7 +131,8 @@ class DeliveryObject(WireModel):
     object: Literal["webhook_endpoint.delivery"] = "webhook_endpoint.delivery"
     created_at: int
     event_type: str
-    job_id: str
+    job_id: str | None
+    """null: a test."""
     status: Literal["pending", "delivered", "failed"]
     attempts: int
     attempted_at: int | None
@@ -107,6 +153,8 @@ def webhook_object(webhook: Webhook) -> WebhookObject:
         url=webhook.url,
         event_types=webhook.event_types,
         signing_secret_hint=f"{SECRET_PREFIX}...{webhook.secret[-4:]}",
+        updated_at=unix(webhook.updated_at),
+        enabled=webhook.enabled,
         job_id=webhook.job_id,
     )
 

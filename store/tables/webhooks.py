@@ -25,6 +25,11 @@ class Webhook(Base):
     event_types: Mapped[list[str]]
     secret: Mapped[str]
     """`whsec_` and base64: what is signed with it must have it whole, so it cannot be kept as a hash."""
+    enabled: Mapped[bool] = mapped_column(server_default="true")
+    updated_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    old_secret: Mapped[str | None]
+    """The one before the last rotation, which signs as well until `old_secret_until`."""
+    old_secret_until: Mapped[datetime | None]
 
     __table_args__ = (Index("ix_webhooks_project_id_created_at_id", "project_id", "created_at", "id"),)
 
@@ -36,7 +41,8 @@ class WebhookDelivery(Base):
 
     id: Mapped[str] = mapped_column(primary_key=True)
     webhook_id: Mapped[str] = mapped_column(ForeignKey("webhooks.id", ondelete="CASCADE"))
-    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"))
+    job_id: Mapped[str | None] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"))
+    """None: a test, which is tried once."""
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
     event_type: Mapped[str]
     body: Mapped[str]

@@ -53,11 +53,14 @@ def victim(service: Service) -> Victim:
     run = Run(service, job_id)
     run.steps(1, 3)
     run.checkpoint(3)
-    ids = {"file_id": file_id, "job_id": job_id, "model": run.succeed(), "path": "report.json"}
+    ids = {"file_id": file_id, "job_id": job_id, "path": "report.json"}
     with member.service.http() as http:
         (checkpoint,) = http.get(f"{JOBS}/{job_id}/checkpoints").json()["data"]
         ids["checkpoint_id"] = checkpoint["id"]
         ids["webhook_id"] = http.post("/v1/webhooks", json={"url": "https://example.com/"}).json()["id"]
+        ids["model"] = run.succeed()
+        (delivery,) = http.get(f"/v1/webhooks/{ids['webhook_id']}/deliveries").json()["data"]
+        ids["delivery_id"] = delivery["id"]
     return Victim(member, ids)
 
 
@@ -149,6 +152,23 @@ def check_new_webhook(victim: Victim, stranger: Member) -> None:
         assert http.delete(f"/v1/webhooks/{made['id']}").json()["deleted"] is True
 
 
+def check_event_types(victim: Victim, stranger: Member) -> None:
+    with victim.member.service.http() as own, stranger.service.http() as http:
+        address = "/v1/webhook_event_types"
+        assert http.get(address).json() == own.get(address).json()
+
+
+def check_webhook_changes(victim: Victim, stranger: Member) -> None:
+    address = f"/v1/webhooks/{victim.ids['webhook_id']}"
+    event = {"event_type": "fine_tuning.job.failed"}
+    with victim.member.service.http() as own, stranger.service.http() as http:
+        before = own.get(address).json()
+        for path, body in (("", {"enabled": False}), ("/rotate_secret", {}), ("/test", event)):
+            answer = http.post(address + path, json=body)
+            check_error(answer, 404, code="webhook_not_found", param="webhook_id")
+        assert own.get(address).json() == before
+
+
 def check_webhook_delete(victim: Victim, stranger: Member) -> None:
     address = f"/v1/webhooks/{victim.ids['webhook_id']}"
     with victim.member.service.http() as own, stranger.service.http() as http:
@@ -233,6 +253,10 @@ CASES: dict[str, Callable[[Victim, Member], None]] = {
     "GET /v1/webhooks": check_webhooks,
     "POST /v1/webhooks": check_new_webhook,
     "DELETE /v1/webhooks/{webhook_id}": check_webhook_delete,
+    "GET /v1/webhook_event_types": check_event_types,
+    "POST /v1/webhooks/{webhook_id}": check_webhook_changes,
+    "POST /v1/webhooks/{webhook_id}/rotate_secret": check_webhook_changes,
+    "POST /v1/webhooks/{webhook_id}/test": check_webhook_changes,
     "DELETE /v1/models/{model}": check_model_delete,
     "DELETE /v1/fine_tuning/jobs/{job_id}/checkpoints/{checkpoint_id}": check_checkpoint_delete,
 }
