@@ -19,6 +19,7 @@ from store.tables import Job
 from worker.ears import Ears
 from worker.exits import Cause, MemoryKills, read_exit
 from worker.leftovers import deliver_left
+from worker.relief import memory_advice
 from worker.scratch import Scratch
 from worker.trainer_process import TrainerProcess
 
@@ -211,14 +212,20 @@ class Run:
                 session, job_id, attempt, what=found.message, max_losses=self._settings.max_attempts
             )
         if found.cause is Cause.MEMORY:
-            message = f"{found.message}; try a smaller micro_batch_size, batch_size or max_length"
-            param = "micro_batch_size"
-            job = losses.run_out_of_memory(session, job_id, attempt, message=message, param=param)
+            job = self._finish_killed_for_memory(session, found.message)
         else:
             job = runs.finish_failed(session, job_id, attempt, code="trainer_crashed", message=found.message)
         if job is not None:
             self._report_crash()
         return job
+
+    def _finish_killed_for_memory(self, session: Session, what: str) -> Job | None:
+        job_id, attempt = self._claim.job_id, self._claim.attempt
+        job = jobs.get_job(session, job_id)
+        if job is None:
+            return None
+        message = f"{what}; {memory_advice(JobSpec.model_validate(job.spec), self._settings)}"
+        return losses.run_out_of_memory(session, job_id, attempt, message=message, param="micro_batch_size")
 
     def _report_crash(self) -> None:
         kept = self._scratch.keep_log()
