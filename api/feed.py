@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Self
 
 from anyio import CapacityLimiter, to_thread
 
@@ -36,7 +37,13 @@ logger = logging.getLogger(__name__)
 class Feed:
     """Looks for what is new at each ping, and tells its watchers."""
 
-    def __init__(self, reader: JobReader, live: LiveHub, threads: CapacityLimiter) -> None:
+    def __init__(
+        self,
+        reader: JobReader,
+        live: LiveHub,
+        threads: CapacityLimiter,
+        snapshots: SingleFlight[tuple[str, str], Snapshot],
+    ) -> None:
         self.reader = reader
         self.watchers: set[Watcher] = set()
         self.recent: Strip | None = None
@@ -48,7 +55,7 @@ class Feed:
         self._live = live
         self._threads = threads
         self._told = asyncio.Event()
-        self._snapshots = SingleFlight[str, Snapshot]()
+        self._snapshots = snapshots
 
     async def run(self) -> None:
         """Look until cancelled."""
@@ -67,7 +74,9 @@ class Feed:
 
     async def first_snapshot(self, *, at_least: int) -> Snapshot:
         """The job as it is now; shared by those who come together, unless one knows of more than it tells."""
-        shared = await self._snapshots.fetch("now", self._read_snapshot)
+        shared = await self._snapshots.fetch(
+            (self.reader.project_id, self.reader.job_id), self._read_snapshot
+        )
         return shared if shared.last_seq >= at_least else await self._read_snapshot()
 
     async def changed(self, patience: float | None) -> bool:
@@ -180,7 +189,23 @@ class Feeds:
         self._keys = keys
         self._live = live
         self._history = History()
+        self._snapshots = SingleFlight[tuple[str, str], Snapshot]()
         self._open: dict[tuple[str, str], tuple[Feed, asyncio.Task[None]]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    @classmethod
+    @asynccontextmanager
+    async def running(cls, database: Database, keys: KeyRing, live: LiveHub) -> AsyncIterator[Self]:
+        """Feeds that leave the database alone when the block has ended."""
+        feeds = cls(database, keys, live)
+        try:
+            yield feeds
+        finally:
+            for task in feeds._tasks:
+                task.cancel()
+            await asyncio.gather(*feeds._tasks, return_exceptions=True)
+            await feeds._snapshots.drain()
+            await feeds._history.drain()
 
     @property
     def jobs(self) -> int:
@@ -204,9 +229,13 @@ class Feeds:
 
     def _start(self, key: tuple[str, str]) -> tuple[Feed, asyncio.Task[None]]:
         project_id, job_id = key
-        feed = Feed(JobReader(self._database, self._keys, project_id, job_id), self._live, self._lookers)
-        self._open[key] = (feed, asyncio.create_task(feed.run()))
-        return self._open[key]
+        reader = JobReader(self._database, self._keys, project_id, job_id)
+        feed = Feed(reader, self._live, self._lookers, self._snapshots)
+        task = asyncio.create_task(feed.run())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        self._open[key] = (feed, task)
+        return feed, task
 
 
 async def _wait(pinged: asyncio.Event) -> None:

@@ -36,6 +36,10 @@ class SingleFlight(Generic[Key, Value]):
         # One who leaves must not take it from the others.
         return await asyncio.shield(task)
 
+    async def drain(self) -> None:
+        """Wait for what is under way, however it ends."""
+        await asyncio.gather(*self._under_way.values(), return_exceptions=True)
+
     def _forget(self, key: Key, task: asyncio.Task[Value]) -> None:
         del self._under_way[key]
         if not task.cancelled():
@@ -62,6 +66,10 @@ class History:
         if key in self._blocks:
             self._blocks.move_to_end(key)
         return block.slice(cursor)
+
+    async def drain(self) -> None:
+        """Wait for the reads under way."""
+        await self._reads.drain()
 
     async def _read(self, reader: JobReader, key: tuple[str, int]) -> Strip:
         start = key[1] * PAGE

@@ -48,7 +48,10 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
     client = bus.connect(settings.redis_url)
     queue = JobQueue(settings, database)
     try:
-        async with LiveHub.running(settings.redis_url) as live:
+        async with (
+            LiveHub.running(settings.redis_url) as live,
+            Feeds.running(database, keys, live) as feeds,
+        ):
             yield Services(
                 settings=settings,
                 keys=keys,
@@ -58,7 +61,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
                 objects=open_objects(settings),
                 catalog=Catalog(settings.base_models_dir, hub=settings.hub),
                 queue=queue,
-                feeds=Feeds(database, keys, live),
+                feeds=feeds,
             )
     finally:
         queue.close()
