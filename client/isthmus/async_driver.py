@@ -111,4 +111,5 @@ class _Connection:
 
 async def _events(response: httpx2.Response) -> AsyncIterator[str]:
     async for event in httpx2.EventSource(response, MAX_EVENT_BYTES):
-        yield event.data
+        if event.data:  # one without, such as a word on when to come back, is no event
+            yield event.data

@@ -105,4 +105,5 @@ class _Connection:
 
 
 def _events(response: httpx2.Response) -> Iterator[str]:
-    return (event.data for event in httpx2.EventSource(response, MAX_EVENT_BYTES))
+    # One without data, such as a word on when to come back, is no event.
+    return (event.data for event in httpx2.EventSource(response, MAX_EVENT_BYTES) if event.data)
