@@ -75,10 +75,15 @@ class Process:
 
 @contextmanager
 def running(
-    service: Service, folder: Path, *, grace_seconds: int = GRACE_SECONDS, extra: Mapping[str, str] = NOTHING
+    service: Service,
+    folder: Path,
+    *,
+    grace_seconds: int = GRACE_SECONDS,
+    extra: Mapping[str, str] = NOTHING,
+    port: int | None = None,
 ) -> Iterator[Process]:
-    """Serve the module's database from a process of its own."""
-    settings, port, log = service.settings, free_port(), folder / "api.log"
+    """Serve the module's database from a process of its own, on a free port or the one given."""
+    settings, port, log = service.settings, port or free_port(), folder / "api.log"
     env = {
         **os.environ,
         "ISTHMUS_DATABASE_URL": settings.database_url,

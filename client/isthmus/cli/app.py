@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 import sys
 from collections.abc import Sequence
 from importlib.metadata import version
@@ -16,9 +15,6 @@ from isthmus.cli import checkpoints, create, files, jobs, keys, logs, models, se
 from isthmus.cli.exits import FAILED, INTERRUPTED, exit_code
 from isthmus.cli.terminal import console
 from isthmus.errors import ConnectionFailed, IsthmusError
-
-CLOSED_PIPE = 141
-"""128 + SIGPIPE, as shells report a reader that has gone."""
 
 
 class Root(TyperGroup):
@@ -36,10 +32,6 @@ class Root(TyperGroup):
         """Run a command line; ends with SystemExit."""
         try:
             code = super().main(args, prog_name, complete_var, False, windows_expand_args, **extra)
-            sys.stdout.flush()
-        except BrokenPipeError:
-            _drop_output()
-            sys.exit(CLOSED_PIPE)
         except typer.TyperException as error:
             _explain(error.format_message())
             sys.exit(error.exit_code)
@@ -114,8 +106,3 @@ def _remedy(error: IsthmusError) -> str | None:
     if not isinstance(error, ConnectionFailed):
         return None
     return "is the service up, and --base-url (or ISTHMUS_BASE_URL) its address?"
-
-
-def _drop_output() -> None:
-    """Point stdout at nothing, so that Python's own flush at the end has nothing to complain of."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -30,6 +30,9 @@ NOT_NOW = 6
 INTERRUPTED = 130
 """Ctrl-C; of `jobs watch` and `jobs logs -f` too, whose job goes on."""
 
+CLOSED_PIPE = 141
+"""128 + SIGPIPE, as shells report it: whoever read the output has gone."""
+
 
 class UsageFault(IsthmusError):
     """What was asked for cannot be meant: a spec that is no mapping, a file that is not there."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import inspect
+import os
+import sys
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass, field
@@ -13,7 +15,7 @@ import httpx2
 import typer
 
 from isthmus import Isthmus
-from isthmus.cli.exits import NoKey, UsageFault
+from isthmus.cli.exits import CLOSED_PIPE, NoKey, UsageFault
 from isthmus.cli.terminal import Terminal
 from isthmus.errors import IsthmusError
 
@@ -84,7 +86,13 @@ def _with_session(function: Callable[Concatenate[Session, P], None]) -> Callable
     ) -> None:
         own: httpx2.Client | None = ctx.find_root().obj
         with nullcontext(own) if own is not None else httpx2.Client() as http:
-            function(Session(base_url, api_key, Terminal(as_json), http), *args, **options)
+            session = Session(base_url, api_key, Terminal(as_json), http)
+            try:
+                function(session, *args, **options)
+                sys.stdout.flush()
+            except BrokenPipeError:
+                _drop_output()
+                raise typer.Exit(CLOSED_PIPE) from None
 
     own = list(inspect.signature(function, eval_str=True).parameters.values())[1:]
     parameters = [_keyword("ctx", typer.Context, inspect.Parameter.empty)]
@@ -98,6 +106,13 @@ def _with_session(function: Callable[Concatenate[Session, P], None]) -> Callable
     run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
     return run
+
+
+def _drop_output() -> None:
+    """Point stdout at nothing, so that Python's own flush at the end has nothing to complain of."""
+    nothing = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nothing, sys.stdout.fileno())
+    os.close(nothing)
 
 
 def _keyword(name: str, annotation: object, default: Any) -> inspect.Parameter:

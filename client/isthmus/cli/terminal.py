@@ -17,10 +17,18 @@ PIPE_WIDTH = 10_000
 Json: TypeAlias = BaseModel | dict[str, Any] | Sequence[BaseModel]
 
 
+class PipeConsole(Console):
+    """A console that says when its reader has gone, where rich's ends the process."""
+
+    def on_broken_pipe(self) -> None:
+        """Raise BrokenPipeError, as writing to the stream itself does."""
+        raise BrokenPipeError
+
+
 def console(stream: IO[str]) -> Console:
     """A console on a stream; NO_COLOR, TERM and COLUMNS count."""
     width = None if stream.isatty() else PIPE_WIDTH
-    return Console(file=stream, width=width, highlight=False, emoji=False, markup=False)
+    return PipeConsole(file=stream, width=width, highlight=False, emoji=False, markup=False)
 
 
 @dataclass
