@@ -24,7 +24,11 @@ class Connection:
 
     def listen(self, http: httpx2.Client) -> None:
         """Be told of a client's requests."""
-        http.event_hooks = {"request": [self._asks], "response": [self._is_answered]}
+        hooks = http.event_hooks
+        http.event_hooks = {
+            "request": [*hooks["request"], self._asks],
+            "response": [*hooks["response"], self._is_answered],
+        }
 
     def _asks(self, request: httpx2.Request) -> None:
         if not request.url.path.endswith(STREAM) or not self._connected:

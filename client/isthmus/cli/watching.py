@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
+import httpx2
 from rich.live import Live
 
 from isthmus import Job, JobUpdate, LogLine, StepUpdate
@@ -23,6 +24,9 @@ DRAWS_PER_SECOND = 8
 LINES_PER_JOB = 50
 """About so many of a job's steps get a line where there is no terminal."""
 SUMMARY_WIDTH = 40
+REPLAYED = 200
+"""So much of a long job's past is shown as it was; the rest comes as a few points."""
+HISTORY_POINTS = 500
 LEVELS = {"warn": "yellow", "error": "red"}
 
 
@@ -44,35 +48,41 @@ def watch(session: Session, job: Job) -> int:
 
     Raises APIError, ConnectionFailed once the service has been away for five minutes.
     """
-    with _watcher(session.terminal, job) as watcher:
-        Connection(watcher.lost, watcher.back).listen(session.http)
-        try:
-            for update in job.stream():
-                watcher.update(update)
-        except KeyboardInterrupt:
-            detached = True
-        else:
-            detached = False
-    if detached:
+    try:
+        follow(session.terminal, session.http, job)
+    except KeyboardInterrupt:
         session.terminal.notice(f"detached; the job goes on: isthmus jobs watch {job.id}")
         return INTERRUPTED
     return OK if job.status == "succeeded" else FAILED
 
 
+def follow(terminal: Terminal, http: httpx2.Client, job: Job) -> None:
+    """Show what happens to a job until its end, and that in a few lines; `http` is its client's.
+
+    Raises as `watch`, and KeyboardInterrupt.
+    """
+    progress, after = JobProgress(job), 0
+    if job.last_seq > REPLAYED and not terminal.json:
+        progress.take_history(job.metrics(points=HISTORY_POINTS))
+        after = job.last_seq - REPLAYED
+    with _watcher(terminal, progress) as watcher:
+        Connection(watcher.lost, watcher.back).listen(http)
+        for update in job.stream(after=after):
+            watcher.update(update)
+    if job.ended and not terminal.json:
+        _summarize(terminal, progress)
+
+
 @contextmanager
-def _watcher(terminal: Terminal, job: Job) -> Iterator[Watcher]:
+def _watcher(terminal: Terminal, progress: JobProgress) -> Iterator[Watcher]:
     if terminal.json:
         yield JsonWatcher(terminal)
-        return
-    progress = JobProgress(job)
-    if not terminal.live:
-        yield LineWatcher(terminal, progress)
-    else:
+    elif terminal.live:
         live = LiveWatcher(terminal, progress)
         with live.picture:
             yield live
-    if job.ended:
-        _summarize(terminal, progress)
+    else:
+        yield LineWatcher(terminal, progress)
 
 
 class JsonWatcher:

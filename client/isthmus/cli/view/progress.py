@@ -6,6 +6,7 @@ from isthmus.cli.view.figures import duration_text, number_text, ranges_text, si
 from isthmus.cli.view.importance import importance_text
 from isthmus.cli.view.sparkline import Series
 from isthmus.types.jobs import JobFields
+from isthmus.types.series import Metrics
 from isthmus.types.stream import Step
 
 SMOOTHING = 0.9
@@ -20,11 +21,21 @@ class JobProgress:
         self.step: Step | None = None
         self.losses = Series()
         self._seconds_per_step: float | None = None
+        self._last_of_history = 0
+
+    def take_history(self, metrics: Metrics) -> None:
+        """The losses of steps that are long past, by their means."""
+        for loss in metrics.series.get("loss", []):
+            self.losses.add(loss)
+        lowest = [loss for loss in (metrics.low or {}).get("loss", []) if loss is not None]
+        self.losses.low = min(lowest, default=self.losses.low)
+        self._last_of_history = metrics.steps[-1] if metrics.steps else 0
 
     def take_step(self, step: Step) -> None:
         """One step more."""
         before, self.step = self.step, step
-        self.losses.add(step.metrics.get("loss"))
+        if step.step > self._last_of_history:
+            self.losses.add(step.metrics.get("loss"))
         seconds = step.metrics.get("step_seconds")
         if seconds is None and before is not None:
             seconds = max(0.0, step.time - before.time)
@@ -51,7 +62,8 @@ class JobProgress:
     @property
     def loss_text(self) -> str:
         """The loss of the latest step."""
-        return number_text(self.losses.last)
+        told = None if self.step is None else self.step.metrics.get("loss")
+        return number_text(self.losses.last if told is None else told)
 
     def figures(self) -> list[str]:
         """Time left, speed, memory: what is known of them."""

@@ -115,6 +115,24 @@ def test_watch_comes_back_from_a_break_and_says_so_in_one_line(monkeypatch: pyte
     assert sum(line.count("  step ") for line in result.stdout.splitlines()) == 10
 
 
+def test_the_past_of_a_long_job_comes_as_a_few_points() -> None:
+    job = {**JOB, "last_seq": 5000, "step": 4990, "total_steps": 6000}
+    points = {"job_id": "ftjob-1", "steps": [2500, 4990], "time": [1.0, 2.0], "bucket": 2500}
+    points |= {"series": {"loss": [4.0, 2.0]}, "low": {"loss": [3.5, 1.5]}, "high": {"loss": [5.0, 3.0]}}
+    last = {"step": 4990, "time": 3.0, "metrics": {"loss": 1.75}, "importance": [], "active": []}
+    ended = {**job, "status": "cancelled", "state": "cancelled", "last_seq": 5001}
+    stream = [{"seq": 4999, "type": "step", "data": last}, {"seq": 5001, "type": "job", "data": ended}]
+    service = Scripted({f"GET {JOBS}/ftjob-1": answer(job), STREAM: events(*stream, {"type": "end"})})
+    service.routes[f"GET {JOBS}/ftjob-1/metrics"] = answer(points)
+    text = service.run("jobs", "watch", "ftjob-1").stdout
+    assert "loss 4.0000 █▁ 1.7500" in text
+    assert service.seen[-1].url.params["after"] == "4800"
+    assert [request.url.params.get("after") for request in service.seen[:-1]] == [None, None]
+    service.seen.clear()
+    service.run("jobs", "watch", "ftjob-1", "--json")
+    assert service.seen[-1].url.params["after"] == "0"
+
+
 def test_logs_are_shown_oldest_first_and_followed_without_repetition() -> None:
     def event(number: int) -> dict[str, Any]:
         return {"id": f"ftevent-{number}", "created_at": number, "level": "info", "message": f"line {number}"}
