@@ -23,7 +23,7 @@ from isthmus.types.base import Model, Page
 from isthmus.types.jobs import Checkpoint, JobEvent, JobFields
 from isthmus.types.params import SeriesParams
 from isthmus.types.series import Importance, Metrics
-from isthmus.types.stream import JobUpdate, Update, read_frame
+from isthmus.types.stream import Happening, JobUpdate, read_frame
 
 
 class Job(JobFields):
@@ -74,7 +74,7 @@ class Job(JobFields):
         """Let a paused job go on when its turn comes."""
         return self._update(self._fetch(requests.resume(self.id), Job))
 
-    def stream(self, *, after: int = 0) -> Generator[Update[Job], None, None]:
+    def stream(self, *, after: int = 0) -> Generator[JobUpdate[Job] | Happening, None, None]:
         """Yield all that happens, from the beginning (or after the `seq` of `after`) to the job's end.
 
         Comes back by itself when the connection breaks: nothing is lost, nothing comes twice. The job's own

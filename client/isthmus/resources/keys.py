@@ -40,6 +40,24 @@ class Keys(Resource):
         """One key, without the key itself."""
         return self._fetch(get(f"{_path(project_id)}/{part(key_id)}"), Key)
 
+    def update(
+        self,
+        key_id: str,
+        *,
+        project_id: str,
+        name: str | None = None,
+        scopes: Sequence[Scope] | None = None,
+        expires_in_seconds: int | None = None,
+    ) -> Key:
+        """Change what is not None; `expires_in_seconds` counts from now."""
+        request = _update(project_id, key_id, name, scopes, expires_in_seconds)
+        return self._fetch(request, Key)
+
+    def rotate(self, key_id: str, *, project_id: str, grace_seconds: int = 0) -> NewKey:
+        """Put a new key in the place of another, which works `grace_seconds` longer."""
+        path = f"{_path(project_id)}/{part(key_id)}/rotate"
+        return self._fetch(post(path, {"grace_seconds": grace_seconds}), NewKey)
+
     def revoke(self, key_id: str, *, project_id: str) -> Deleted:
         """Revoke a key: from now on it opens nothing."""
         return self._fetch(delete(f"{_path(project_id)}/{part(key_id)}"), Deleted)
@@ -74,6 +92,24 @@ class AsyncKeys(AsyncResource):
         """One key, without the key itself."""
         return await self._fetch(get(f"{_path(project_id)}/{part(key_id)}"), Key)
 
+    async def update(
+        self,
+        key_id: str,
+        *,
+        project_id: str,
+        name: str | None = None,
+        scopes: Sequence[Scope] | None = None,
+        expires_in_seconds: int | None = None,
+    ) -> Key:
+        """Change what is not None; `expires_in_seconds` counts from now."""
+        request = _update(project_id, key_id, name, scopes, expires_in_seconds)
+        return await self._fetch(request, Key)
+
+    async def rotate(self, key_id: str, *, project_id: str, grace_seconds: int = 0) -> NewKey:
+        """Put a new key in the place of another, which works `grace_seconds` longer."""
+        path = f"{_path(project_id)}/{part(key_id)}/rotate"
+        return await self._fetch(post(path, {"grace_seconds": grace_seconds}), NewKey)
+
     async def revoke(self, key_id: str, *, project_id: str) -> Deleted:
         """Revoke a key: from now on it opens nothing."""
         return await self._fetch(delete(f"{_path(project_id)}/{part(key_id)}"), Deleted)
@@ -90,3 +126,15 @@ def _create(project_id: str, name: str, scopes: Sequence[Scope], expires_in_seco
 
 def _list(project_id: str, after: str | None, limit: int | None, include_revoked: bool) -> Request:
     return get(_path(project_id), after=after, limit=limit, include_revoked=include_revoked or None)
+
+
+def _update(
+    project_id: str,
+    key_id: str,
+    name: str | None,
+    scopes: Sequence[Scope] | None,
+    expires_in_seconds: int | None,
+) -> Request:
+    chosen = None if scopes is None else list(scopes)
+    body = told(name=name, scopes=chosen, expires_in_seconds=expires_in_seconds)
+    return post(f"{_path(project_id)}/{part(key_id)}", body)

@@ -83,7 +83,9 @@ class OtherUpdate(Lenient):
     type: str
 
 
-Update: TypeAlias = JobUpdate[J] | LogLine | StepUpdate | CheckpointUpdate | EvaluationUpdate | OtherUpdate
+Happening: TypeAlias = LogLine | StepUpdate | CheckpointUpdate | EvaluationUpdate | OtherUpdate
+"""Anything that a stream tells beside the job itself."""
+Update: TypeAlias = JobUpdate[J] | Happening
 """Anything that a stream tells."""
 
 

@@ -18,11 +18,14 @@ def test_a_project_from_its_making_to_its_archive(client: Isthmus, reach: Reach)
     assert [found.id for found in client.keys.list(project_id=project.id)] == [key.id]
     assert client.keys.retrieve(key.id, project_id=project.id).scopes == ["read"]
 
+    assert client.keys.update(key.id, project_id=project.id, name="desktop").name == "desktop"
     member = reach.connect(key.value)
     assert list(member.files.list()) == []
     with pytest.raises(PermissionDenied) as caught:
         member.files.create(file=DATA, name="a.jsonl")
     assert caught.value.code == "insufficient_scope"
+    newer = client.keys.rotate(key.id, project_id=project.id, grace_seconds=60)
+    assert list(reach.connect(newer.value).files.list()) == []
     assert client.keys.revoke(key.id, project_id=project.id).deleted
     with pytest.raises(AuthenticationFailed):
         member.models.list()
@@ -52,5 +55,9 @@ def test_a_webhook(client: Isthmus) -> None:
     assert made.signing_secret.endswith(made.signing_secret_hint[-4:])
     assert client.webhooks.retrieve(made.id).event_types == ["fine_tuning.job.failed"]
     assert made.id in {found.id for found in client.webhooks.list()}
+    changed = client.webhooks.update(made.id, name="other", enabled=False)
+    assert (changed.name, changed.enabled, changed.url) == ("other", False, made.url)
+    assert client.webhooks.rotate_secret(made.id).signing_secret != made.signing_secret
+    assert "fine_tuning.job.failed" in client.webhooks.event_types()
     assert list(client.webhooks.deliveries(made.id)) == []
     assert client.webhooks.delete(made.id).deleted

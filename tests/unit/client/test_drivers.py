@@ -141,7 +141,9 @@ async def test_each_call_can_have_its_own_patience() -> None:
 
 
 def frames(*items: dict[str, Any]) -> bytes:
-    return b": hello\n\nretry: 1000\n\n" + b"".join(b"data: %b\n\n" % json.dumps(item).encode() for item in items)
+    return b": hello\n\nretry: 1000\n\n" + b"".join(
+        b"data: %b\n\n" % json.dumps(item).encode() for item in items
+    )
 
 
 FRAMES = [

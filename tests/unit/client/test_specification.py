@@ -19,7 +19,7 @@ from isthmus.types.organization import Key, NewKey, Project, Quota
 from isthmus.types.plan import Plan
 from isthmus.types.series import Importance, Metrics
 from isthmus.types.stream import CheckpointUpdate, EvaluationUpdate, JobUpdate, LogLine, StepUpdate
-from isthmus.types.webhooks import Delivery, NewWebhook, Webhook
+from isthmus.types.webhooks import Delivery, EventTypes, NewWebhook, Webhook, WebhookTest
 
 from tests.unit.client.schemas import Schema, differences, needed_keys
 
@@ -84,6 +84,13 @@ OPERATIONS = {
     "GET /v1/webhooks/{webhook_id}": Operation(client.webhooks.retrieve, Webhook),
     "DELETE /v1/webhooks/{webhook_id}": Operation(client.webhooks.delete, Deleted),
     "GET /v1/webhooks/{webhook_id}/deliveries": Operation(client.webhooks.deliveries, Page[Delivery]),
+    "GET /v1/webhook_event_types": Operation(client.webhooks.event_types, EventTypes),
+    "POST /v1/webhooks/{webhook_id}": Operation(client.webhooks.update, Webhook),
+    "POST /v1/webhooks/{webhook_id}/rotate_secret": Operation(client.webhooks.rotate_secret, NewWebhook),
+    "POST /v1/webhooks/{webhook_id}/test": Operation(client.webhooks.test, WebhookTest),
+    "POST /v1/webhooks/{webhook_id}/deliveries/{delivery_id}/redeliver": Operation(
+        client.webhooks.redeliver, Delivery
+    ),
     "GET /v1/organization/projects": Operation(client.projects.list, Page[Project]),
     "POST /v1/organization/projects": Operation(client.projects.create, Project),
     f"GET {PROJECT}": Operation(client.projects.retrieve, Project),
@@ -94,6 +101,8 @@ OPERATIONS = {
     f"GET {PROJECT}/api_keys": Operation(client.keys.list, Page[Key]),
     f"POST {PROJECT}/api_keys": Operation(client.keys.create, NewKey),
     f"GET {PROJECT}/api_keys/{{key_id}}": Operation(client.keys.retrieve, Key),
+    f"POST {PROJECT}/api_keys/{{key_id}}": Operation(client.keys.update, Key),
+    f"POST {PROJECT}/api_keys/{{key_id}}/rotate": Operation(client.keys.rotate, NewKey),
     f"DELETE {PROJECT}/api_keys/{{key_id}}": Operation(client.keys.revoke, Deleted),
 }
 FRAMES: dict[str, Any] = {

@@ -27,7 +27,7 @@ def _methods(kind: type) -> dict[str, tuple[str, str | None]]:
 
 def _plain(signature: str) -> str:
     return re.sub(r"Async(?=[A-Z])", "", signature).replace(
-        "Generator[Update[Job], None, None]", "Generator[Update[Job], None]"
+        "Generator[JobUpdate[Job] | Happening, None, None]", "Generator[JobUpdate[Job] | Happening, None]"
     )
 
 
