@@ -58,6 +58,12 @@ def step_range(tenant: Tenant, job_id: str, window: Window) -> range | None:
     return range(recorded[0], last + 1)
 
 
+def owns(tenant: Tenant, job_id: str) -> bool:
+    """Whether the job is one of the project's."""
+    query = select(Job.id).where(Job.id == job_id, Job.project_id == tenant.project_id)
+    return tenant.session.scalar(query) is not None
+
+
 def known_metrics(session: Session, job_id: str, reached: int) -> list[str]:
     """Every metric that a step up to `reached` has told."""
     with driver_cursor(session) as cursor:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from datetime import UTC
 from pathlib import PurePosixPath
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
 from api.download import attachment, download_answers
 from api.errors import ApiError, bad_request, not_found
+from api.export import WRITERS, Columns, Format
 from api.routes.dependencies import ERRORS, Identifier, OpenServices, Tx
 from api.routes.jobs import the_job
 from api.series_view import (
@@ -21,9 +22,10 @@ from api.series_view import (
 )
 from api.wire.series import ArtifactList, ArtifactObject, ImportanceObject, MetricsObject
 from store.points import MAX_POINTS, importance_points, metric_points
+from store.step_pages import Pages
 from store.steps import MAX_STEPS, importance_series, metric_series
 from store.tuned_models import deletion_time, get_tuned_model_of_job
-from store.windows import UnknownMetrics, Window
+from store.windows import UnknownMetrics, Window, known_metrics, step_range
 
 Keys = Annotated[
     str | None,
@@ -44,6 +46,10 @@ Points = Annotated[
 Step = Annotated[int, Query(ge=0, le=2**31 - 1)]
 Moment = Annotated[float | None, Query(ge=0, le=253_402_300_799, allow_inf_nan=False)]
 """Unix seconds, up to the year 9999."""
+
+EXPORTS: dict[int | str, dict[str, Any]] = {
+    200: {"content": {media_type: {} for media_type, _ in WRITERS.values()}, "description": "The file"}
+}
 
 router = APIRouter(prefix="/fine_tuning/jobs/{job_id}", tags=["fine-tuning"], responses=ERRORS)
 
@@ -95,6 +101,28 @@ def importance(
         return importance_answer(job_id, job.layers, found)
     merged = importance_points(tx.tenant, job_id, window, points)
     return importance_points_answer(job_id, job.layers, merged)
+
+
+@router.get("/export", response_class=StreamingResponse, responses=EXPORTS)
+def export(
+    job_id: Identifier,
+    services: OpenServices,
+    tx: Tx,
+    file_format: Annotated[Format, Query(alias="format", description="Of the file")] = "csv",
+) -> StreamingResponse:
+    """Every step so far as a file: step, time, attempt, metrics, and by layer score, update and chance."""
+    the_job(tx, job_id)
+    steps = step_range(tx.tenant, job_id, Window())
+    last = 0 if steps is None else steps[-1]
+    metrics = tuple(known_metrics(tx.tenant.session, job_id, last))
+    pages = Pages(services.database, tx.tenant.project_id, job_id, last, metrics)
+    media_type, write = WRITERS[file_format]
+    filename = f"{job_id}-steps.{file_format}"
+    return StreamingResponse(
+        write(pages, Columns(metrics, pages.layers())),
+        media_type=media_type,
+        headers={"Content-Disposition": f'attachment; filename="{filename}"'},
+    )
 
 
 def _check_size(points: int | None, limit: int | None) -> None:
