@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Literal
@@ -98,3 +99,14 @@ def to_the_end(socket: ClientConnection) -> list[Frame]:
 def numbers(frames: list[Frame]) -> list[int]:
     """The cursors that the frames tell of."""
     return [frame["seq"] for frame in frames if frame["type"] in ("event", "step")]
+
+
+def until_watched_by(service: Service, count: int) -> None:
+    """Wait until a service has so many open streams."""
+    text = ""
+    for _ in range(600):
+        text = httpx.get(f"{service.url}/metrics").text
+        if f"\nisthmus_stream_watchers {count:.1f}\n" in text:
+            return
+        time.sleep(0.05)
+    raise AssertionError(f"there are not {count} open streams: {text}")
