@@ -36,6 +36,7 @@ from api.routes import (
     tokens,
     uploads,
     webhooks,
+    workers,
 )
 from api.services import open_services
 from api.web import DEFAULT_BUILD, Dashboard
@@ -100,6 +101,7 @@ def _v1() -> APIRouter:
     for resource in (files, tokens, uploads, job_list, jobs, pauses, checkpoints, series, models, quota):
         guarded.include_router(resource.router)
     guarded.include_router(reproduction.router)
+    guarded.include_router(workers.router)
     guarded.include_router(webhooks.event_types)
     for resource in (webhooks, deliveries):
         guarded.include_router(resource.router, prefix="/webhooks")

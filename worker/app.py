@@ -6,17 +6,17 @@ by the scheduler, and one that is delivered twice finds nothing to claim.
 
 from __future__ import annotations
 
-import os
-import socket
 import threading
+from contextlib import ExitStack
 
 from celery import Celery
-from celery.signals import setup_logging, worker_shutting_down
+from celery.signals import setup_logging, worker_ready, worker_shutting_down
 
 from store import bus
 from store.database import Database
 from store.log import configure_logging
 from store.settings import TRAIN_TASK, Settings, get_settings
+from worker.presence import Presence
 from worker.supervisor import Supervisor
 
 shutting_down = threading.Event()
@@ -53,15 +53,11 @@ def send(app: Celery, job_id: str) -> None:
     app.send_task(TRAIN_TASK, args=[job_id], retry=False)
 
 
-def create_worker(settings: Settings) -> Celery:
-    """The app with its task."""
+def create_worker(settings: Settings, database: Database, *, worker: str) -> Celery:
+    """The app with its task; `worker` is what its jobs name it by."""
     app = create_app(settings)
     supervisor = Supervisor(
-        settings,
-        Database(settings.database_url),
-        bus.connect(settings.redis_url),
-        worker=f"{socket.gethostname()}:{os.getpid()}",
-        shutting_down=shutting_down,
+        settings, database, bus.connect(settings.redis_url), worker=worker, shutting_down=shutting_down
     )
 
     def train(job_id: str) -> None:
@@ -87,13 +83,22 @@ def main() -> None:
     """Run a worker until SIGTERM or Ctrl-C."""
     settings = get_settings()
     configure_logging("worker", settings.log_format, settings.log_level)
-    create_worker(settings).worker_main(
-        [
-            "--quiet",
-            "worker",
-            "--loglevel=INFO",
-            "--without-mingle",
-            "--without-gossip",
-            "--without-heartbeat",
-        ]
-    )
+    database = Database(settings.database_url)
+    presence = Presence(database, shutting_down)
+    app = create_worker(settings, database, worker=presence.id)
+    with ExitStack() as shown:
+
+        def show(**_: object) -> None:
+            shown.enter_context(presence.shown())
+
+        worker_ready.connect(show, weak=False)
+        app.worker_main(
+            [
+                "--quiet",
+                "worker",
+                "--loglevel=INFO",
+                "--without-mingle",
+                "--without-gossip",
+                "--without-heartbeat",
+            ]
+        )

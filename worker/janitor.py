@@ -11,6 +11,7 @@ from store.idempotency import forget_answers
 from store.objects import ObjectsAway, ObjectStore
 from store.tuned_models import artifact_keys, mark_model_purged, unpurged_models
 from store.uploads import expire_uploads, forget_part, parts_left
+from store.workers import forget_workers
 
 logger = logging.getLogger(__name__)
 
@@ -39,6 +40,7 @@ class Janitor:
         with self._database.session() as session:
             uploads, files = expire_uploads(session), expire_files(session)
             forget_answers(session)
+            forget_workers(session)
         if uploads or files:
             logger.info("expired: %d uploads, files %s", uploads, ", ".join(files) or "none")
 

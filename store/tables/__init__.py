@@ -8,6 +8,7 @@ from store.tables.results import Checkpoint, TunedModel
 from store.tables.series import Event, StepRecord, StepRollup
 from store.tables.tenants import ApiKey, Project
 from store.tables.webhooks import Webhook, WebhookDelivery
+from store.tables.workers import Worker
 
 __all__ = [
     "ApiKey",
@@ -26,4 +27,5 @@ __all__ = [
     "UploadPart",
     "Webhook",
     "WebhookDelivery",
+    "Worker",
 ]

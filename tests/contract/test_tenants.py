@@ -16,6 +16,8 @@ from fastapi.routing import APIRoute, APIWebSocketRoute
 
 import api.routes
 from api.openapi import document
+from store import runs
+from store.workers import Device, beat, leave
 from tests.contract.conftest import DATA, Service
 from tests.contract.errors import JOBS, check_error
 from tests.contract.tenants import PROJECTS, Member, join, stream_refusal
@@ -152,6 +154,25 @@ def check_new_webhook(victim: Victim, stranger: Member) -> None:
         assert http.delete(f"/v1/webhooks/{made['id']}").json()["deleted"] is True
 
 
+def check_workers(victim: Victim, stranger: Member) -> None:
+    """All see the workers; which job one has, its project alone."""
+    job_id = victim.member.service.create_job()
+    service = victim.member.service
+    device = Device("cpu", "test", 2, 1)
+    with service.database.session() as session:
+        beat(session, host="here", pid=7, device=device, stopping=False, first=True)
+        claim = runs.claim(session, job_id, worker="here:7", lease_seconds=60)
+    assert claim is not None
+    with service.http() as own, stranger.service.http() as http:
+        path = "/v1/fine_tuning/workers"
+        mine, theirs = (who.get(path).json()["data"][0] for who in (own, http))
+    assert mine == {**theirs, "job_id": job_id, "attempt": 1}
+    assert (theirs["state"], theirs["job_id"], theirs["attempt"]) == ("busy", None, None)
+    with service.database.session() as session:
+        leave(session, host="here", pid=7)
+        assert runs.finish_cancelled(session, job_id, claim.attempt) is not None
+
+
 def check_event_types(victim: Victim, stranger: Member) -> None:
     with victim.member.service.http() as own, stranger.service.http() as http:
         address = "/v1/webhook_event_types"
@@ -254,6 +275,7 @@ CASES: dict[str, Callable[[Victim, Member], None]] = {
     "POST /v1/webhooks": check_new_webhook,
     "DELETE /v1/webhooks/{webhook_id}": check_webhook_delete,
     "GET /v1/webhook_event_types": check_event_types,
+    "GET /v1/fine_tuning/workers": check_workers,
     "POST /v1/webhooks/{webhook_id}": check_webhook_changes,
     "POST /v1/webhooks/{webhook_id}/rotate_secret": check_webhook_changes,
     "POST /v1/webhooks/{webhook_id}/test": check_webhook_changes,

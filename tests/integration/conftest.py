@@ -22,6 +22,7 @@ from store.database import Database
 from store.objects import LocalObjects
 from store.settings import Settings
 from store.tables import Job
+from store.workers import list_workers
 from tests.conftest import fresh_database
 from tests.factories import read_job, tenant, upload
 from tests.tiny_model import make_tiny_model
@@ -89,6 +90,16 @@ class Service:
     def wait_until_ended(self, job_id: str) -> Job:
         """Wait until the job has ended."""
         return self.wait(job_id, lambda job: job.finished_at is not None)
+
+    def wait_for_workers(self, number: int) -> None:
+        """Wait until so many worker processes show themselves."""
+        deadline = time.monotonic() + DEADLINE_SECONDS
+        while True:
+            with self.database.session() as session:
+                if len(list_workers(tenant(session))) == number:
+                    return
+            assert time.monotonic() < deadline, self.log()
+            time.sleep(0.05)
 
     def wait_until_clean(self, job_id: str) -> None:
         """Wait until the worker has removed the job's scratch folder, which it does after the job's end."""

@@ -14,6 +14,7 @@ from store.job_list import list_jobs
 from store.steps import importance_series, metric_series
 from store.tables import State
 from store.tuned_models import get_tuned_model
+from store.workers import list_workers
 from tests.factories import read_job, tenant
 from tests.integration.conftest import Service, chat_lines, trainers, wait_until_gone
 
@@ -103,3 +104,18 @@ def test_a_running_job_is_cancelled_soon_and_leaves_no_process(service: Service)
     assert not trainer.is_running()
     assert time.monotonic() - began < 20  # generous: five seconds is the promise on a machine with time
     service.wait_until_clean(job_id)
+
+
+def test_the_worker_shows_itself_with_its_job_and_its_device(service: Service) -> None:
+    job_id = service.submit(chat_lines(), steps=LONG)
+    service.wait_until_trained(job_id)
+    with service.database.session() as session:
+        (seen,) = list_workers(tenant(session))
+    assert (seen.state, seen.job_id, seen.attempt) == ("busy", job_id, 1)
+    assert seen.worker.device_name
+    service.cancel(job_id)
+    service.wait_until_ended(job_id)
+    with service.process("worker") as other:
+        service.wait_for_workers(2)
+    assert other.returncode == 0
+    service.wait_for_workers(1)

@@ -554,6 +554,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/fine_tuning/workers": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List All
+         * @description List every worker of the service. Of another project's job it is told only that there is one.
+         */
+        get: operations["list_all_v1_fine_tuning_workers_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/models": {
         parameters: {
             query?: never;
@@ -2244,6 +2264,19 @@ export interface components {
              */
             object: "list";
         };
+        /** ListOf[WorkerObject] */
+        ListOf_WorkerObject_: {
+            /** Data */
+            data: components["schemas"]["WorkerObject"][];
+            /** Has More */
+            has_more: boolean;
+            /**
+             * Object
+             * @default list
+             * @constant
+             */
+            object: "list";
+        };
         /** ListWithEnds[CheckpointObject] */
         ListWithEnds_CheckpointObject_: {
             /** Data */
@@ -3258,6 +3291,55 @@ export interface components {
             name?: string | null;
             /** Url */
             url?: string | null;
+        };
+        /**
+         * WorkerDevice
+         * @description What a worker trains on.
+         */
+        WorkerDevice: {
+            /** Memory Bytes */
+            memory_bytes: number | null;
+            /** Memory Used Bytes */
+            memory_used_bytes: number | null;
+            /** Name */
+            name: string;
+            /**
+             * Type
+             * @enum {string}
+             */
+            type: "cuda" | "cpu";
+        };
+        /**
+         * WorkerObject
+         * @description A worker process.
+         */
+        WorkerObject: {
+            /** Attempt */
+            attempt: number | null;
+            device: components["schemas"]["WorkerDevice"];
+            /** Host */
+            host: string;
+            /** Id */
+            id: string;
+            /** Job Id */
+            job_id: string | null;
+            /** Last Seen At */
+            last_seen_at: number;
+            /**
+             * Object
+             * @default fine_tuning.worker
+             * @constant
+             */
+            object: "fine_tuning.worker";
+            /** Pid */
+            pid: number;
+            /** Started At */
+            started_at: number;
+            /**
+             * State
+             * @enum {string}
+             */
+            state: "idle" | "busy" | "stopping" | "gone";
         };
     };
     responses: never;
@@ -5785,6 +5867,89 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["PlanObject"];
+                };
+            };
+            /** @description The request cannot be done as it is; `param` names the field */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description No API key, or one that is wrong, revoked or expired */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The key lacks the scope that this needs */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description No such object in the key's project */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Too many requests (Retry-After says when), or a quota is full */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    list_all_v1_fine_tuning_workers_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The request is refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The server failed, or a part of it is away */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ListOf_WorkerObject_"];
                 };
             };
             /** @description The request cannot be done as it is; `param` names the field */
