@@ -86,6 +86,19 @@ export function jobPath(id: string, resource: string, query: Query = {}): string
   return withQuery(`${JOBS}/${part(id)}/${resource}`, query);
 }
 
+/** A tuned model, or a checkpoint's adapter, as one file. */
+export function modelArchivePath(model: string): string {
+  return `/v1/models/${part(model)}/archive`;
+}
+
+export function checkpointArchivePath(id: string, checkpoint: string): string {
+  return jobPath(id, `checkpoints/${part(checkpoint)}/archive`);
+}
+
+export function deleteModel(model: string): Promise<unknown> {
+  return send("DELETE", `/v1/models/${part(model)}`);
+}
+
 export async function listCheckpoints(id: string): Promise<Checkpoint[]> {
   return (await send<Page<Checkpoint>>("GET", `${JOBS}/${part(id)}/checkpoints?limit=100`)).data;
 }

@@ -13,7 +13,7 @@ export async function listProjects(): Promise<Project[]> {
 }
 
 export async function listKeys(project: string): Promise<Key[]> {
-  return (await send<Page<Key>>("GET", `${PROJECTS}/${part(project)}/api_keys?limit=100`)).data;
+  return (await send<Page<Key>>("GET", `${PROJECTS}/${part(project)}/api_keys?limit=100&include_revoked=true`)).data;
 }
 
 export interface KeyWish {

@@ -1,0 +1,117 @@
+/** What the browser tests share: a page that notes every fault, and looks at what a page shows to machines. */
+
+import { mkdirSync } from "node:fs";
+import { createRequire } from "node:module";
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+
+import { chromium } from "playwright-core";
+
+const FLAGS = [
+  "--no-sandbox",
+  "--disable-gpu",
+  "--disable-quic",
+  "--no-first-run",
+  "--disable-background-networking",
+  "--disable-component-update",
+  "--disable-sync",
+];
+const AXE = await readFile(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
+const SERIOUS = new Set(["serious", "critical"]);
+
+/** The service's address, its key and the id of its API's process; from the environment. */
+export const service = {
+  url: process.env.ISTHMUS_URL ?? "",
+  key: process.env.ISTHMUS_API_KEY ?? "",
+  apiPid: Number(process.env.ISTHMUS_API_PID),
+};
+const SHOTS = process.env.SCREENSHOTS;
+if (SHOTS) mkdirSync(SHOTS, { recursive: true });
+
+export function launch() {
+  return chromium.launch({ executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium", args: FLAGS });
+}
+
+/** A page of its own cookies; `faults` gathers console errors, uncaught ones, and requests to another host. */
+export async function open(browser, { width = 1280, theme = "light" } = {}) {
+  const context = await browser.newContext({ colorScheme: theme, viewport: { width, height: 860 }, reducedMotion: "reduce" });
+  const page = await context.newPage();
+  const { host } = new URL(service.url);
+  const faults = [];
+  page.on("console", (line) => {
+    if (line.type() === "error") faults.push(`console error: ${line.text()}`);
+  });
+  page.on("pageerror", (error) => faults.push(`uncaught: ${error.message}`));
+  const visit = (request) => {
+    if (new URL(request.url()).host !== host) faults.push(`to another host: ${request.url()}`);
+  };
+  page.on("request", visit);
+  page.on("websocket", visit);
+  return { context, page, faults };
+}
+
+export async function enter(browser, options) {
+  const opened = await open(browser, options);
+  await opened.page.goto(`${service.url}/#token=${service.key}`);
+  await opened.page.getByRole("heading", { level: 1 }).waitFor();
+  return opened;
+}
+
+export async function go(page, hash) {
+  await page.goto(`${service.url}/${hash}`);
+  await page.getByRole("heading", { level: 1 }).first().waitFor();
+}
+
+/** A request with the key, beside the browser. */
+export async function api(method, path, body) {
+  const answer = await fetch(service.url + path, {
+    method,
+    headers: { Authorization: `Bearer ${service.key}`, "Content-Type": "application/json" },
+    body: body === undefined ? undefined : JSON.stringify(body),
+  });
+  const text = await answer.text();
+  if (!answer.ok) throw new Error(`${method} ${path}: ${answer.status} ${text}`);
+  return JSON.parse(text);
+}
+
+export async function until(what, look, seconds = 60) {
+  const end = Date.now() + seconds * 1000;
+  for (;;) {
+    const found = await look();
+    if (found) return found;
+    if (Date.now() > end) throw new Error(`not within ${seconds} s: ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+}
+
+/** What a job's page tells machines: the figures' data attributes. */
+export function read(page) {
+  return page.evaluate(() => {
+    const of = (selector) => document.querySelector(selector)?.dataset ?? {};
+    const header = of("header[data-state]");
+    const heatmap = of('[data-figure="importance"]');
+    return {
+      state: header.state ?? null,
+      link: header.link ?? null,
+      step: Number(header.step ?? 0),
+      points: Number(of('[data-figure="loss"]').steps ?? 0),
+      loss: Number(of('[data-figure="loss"]').lastLoss ?? NaN),
+      cells: Number(heatmap.cells ?? 0),
+      layers: Number(heatmap.layers ?? 0),
+      events: Number(of("[data-events]").events ?? 0),
+    };
+  });
+}
+
+/** Serious accessibility findings, a line each. */
+export async function audit(page) {
+  await page.evaluate(AXE);
+  const { violations } = await page.evaluate(() => globalThis.axe.run(document));
+  return violations
+    .filter(({ impact }) => SERIOUS.has(impact))
+    .map(({ id, nodes }) => `${id}: ${nodes.map(({ target, failureSummary }) => `${target} ${failureSummary}`).join("; ")}`);
+}
+
+export async function shoot(page, name) {
+  if (SHOTS) await page.screenshot({ path: join(SHOTS, `${name}.png`), fullPage: true });
+}
