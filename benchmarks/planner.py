@@ -15,6 +15,7 @@ import random
 import subprocess
 import sys
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from benchmarks.planner_settings import GPT2, LLAMA, Case, cases, quick_cases
 
 RESULTS = Path(__file__).parent / "results" / "planner.json"
 TOLERANCE = 0.2
-ROWS = 64
+ROWS = 32
 TEMPLATE_TOKENS = 40
 """What SmolLM2's chat template adds to a row, about."""
 WORDS = ("order", "lamp", "table", "quick", "please", "deliver", "seven", "blue", "paper", "city", "garden")
@@ -71,8 +72,10 @@ def _pair(ask: str, answer: str) -> dict[str, Any]:
     }
 
 
-def line(case: Case, memory: dict[str, Any]) -> dict[str, Any]:
-    """What is kept of a run, in MB."""
+def measure(case: Case, folder: Path) -> dict[str, Any]:
+    """Run one case in a new folder; returns what is kept of it, in MB."""
+    folder.mkdir()
+    memory = run(case, folder)
     return {
         "name": case.name,
         "fitted": case.fitted,
@@ -83,30 +86,41 @@ def line(case: Case, memory: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def too_far(lines: list[dict[str, Any]]) -> list[str]:
+    """Names of the runs whose prediction is off by more than the tolerance."""
+    return [found["name"] for found in lines if abs(found["ratio"] - 1) > TOLERANCE]
+
+
+def write(lines: list[dict[str, Any]], *, of: int) -> None:
+    """Write the results so far; `planned_runs` says whether they are all."""
+    machine = {"system": platform.platform(), "libc": " ".join(platform.libc_ver())}
+    found = {"machine": machine, "planned_runs": of, "wrong": too_far(lines), "runs": lines}
+    RESULTS.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+
+
 def main() -> int:
     """Run the cases, print a line each, write the results."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="two runs, nothing is written")
     parser.add_argument("--only", default="", help="runs whose name holds this text; nothing is written")
+    parser.add_argument("--jobs", type=int, default=1, help="so many runs at once: memory is each one's own")
     options = parser.parse_args()
     chosen = quick_cases() if options.quick else cases()
     chosen = [case for case in chosen if options.only in case.name]
     lines = []
     with tempfile.TemporaryDirectory() as place:
         subprocess.run([sys.executable, "-m", "benchmarks.planner_run", "models", place], check=True)
-        for number, case in enumerate(chosen):
-            folder = Path(place) / str(number)
-            folder.mkdir()
-            lines.append(line(case, run(case, folder)))
-            last = lines[-1]
-            print(
-                f"{last['ratio']:.3f}  {last['predicted_mb']:5} {last['measured_mb']:5}  {case.name}",
-                flush=True,
-            )
-    wrong = [found["name"] for found in lines if abs(found["ratio"] - 1) > TOLERANCE]
-    if not (options.quick or options.only):
-        machine = {"system": platform.platform(), "libc": " ".join(platform.libc_ver())}
-        RESULTS.write_text(json.dumps({"machine": machine, "wrong": wrong, "runs": lines}, indent=1) + "\n")
+        folders = [Path(place) / str(number) for number in range(len(chosen))]
+        with ThreadPoolExecutor(options.jobs) as pool:
+            for last in pool.map(measure, chosen, folders):
+                lines.append(last)
+                print(
+                    f"{last['ratio']:.3f}  {last['predicted_mb']:5} {last['measured_mb']:5}  {last['name']}",
+                    flush=True,
+                )
+                if not (options.quick or options.only):
+                    write(lines, of=len(chosen))
+    wrong = too_far(lines)
     print(f"{len(lines) - len(wrong)} of {len(lines)} within {TOLERANCE:.0%}", *wrong, sep="\n")
     return 1 if wrong else 0
 
