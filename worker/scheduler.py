@@ -19,6 +19,7 @@ from store.settings import Settings, get_settings
 from worker.app import create_app, send
 from worker.courier import Courier
 from worker.janitor import Janitor
+from worker.sweeper import Sweeper
 from worker.trimmer import Trimmer
 
 RESEND_SECONDS = 15.0
@@ -45,6 +46,7 @@ class Scheduler:
         self._app = app
         self._trimmer = Trimmer(database, objects)
         self._janitor = Janitor(database, objects)
+        self._sweeper = Sweeper(database, objects)
         self._resend_seconds = resend_seconds
 
     def run(self, stop: threading.Event) -> None:
@@ -63,6 +65,7 @@ class Scheduler:
         self._take_back_lost()
         self._trimmer.tick()
         self._janitor.tick()
+        self._sweeper.tick()
         self._send_missing()
 
     def _take_back_lost(self) -> None:

@@ -6,6 +6,7 @@ from store.tables.idempotency import IdempotencyKey
 from store.tables.jobs import Job
 from store.tables.results import Checkpoint, TunedModel
 from store.tables.series import Event, StepRecord, StepRollup
+from store.tables.strays import StrayObject
 from store.tables.tenants import ApiKey, Project
 from store.tables.webhooks import Webhook, WebhookDelivery
 from store.tables.workers import Worker
@@ -22,6 +23,7 @@ __all__ = [
     "State",
     "StepRecord",
     "StepRollup",
+    "StrayObject",
     "TunedModel",
     "Upload",
     "UploadPart",
