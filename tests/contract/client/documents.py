@@ -1,0 +1,70 @@
+"""What the pages tell people to run, run: their code blocks, and a worker that does what they ask for."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from sqlalchemy import select
+
+from store.tables import Job, State
+from tests.contract.conftest import Service
+from tests.contract.worker import TOTAL, Run
+
+BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+POLL_SECONDS = 0.05
+
+
+def blocks(page: Path, language: str) -> str:
+    """A page's code of one language, in its order."""
+    found = [code for name, code in BLOCK.findall(page.read_text()) if name == language]
+    assert found, f"{page} has no {language}"
+    return "\n".join(found)
+
+
+def run(command: list[str], program: str, *, service: Service, folder: Path) -> str:
+    """Run a program against a service, in a folder; returns what it prints. Fails if it does."""
+    script = folder / "script"
+    script.write_text(program)
+    environment = {
+        "PATH": f"{Path(sys.executable).parent}:/usr/local/bin:/usr/bin:/bin",
+        "ISTHMUS_BASE_URL": service.url,
+        "ISTHMUS_API_KEY": service.key,
+    }
+    done = subprocess.run(
+        [*command, str(script)], cwd=folder, env=environment, capture_output=True, text=True, timeout=240
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@contextmanager
+def worker(service: Service) -> Iterator[None]:
+    """A worker that runs every queued job but those of low priority, until the block ends."""
+    over = threading.Event()
+    thread = threading.Thread(target=_work, args=(service, over))
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join(60)
+
+
+def _work(service: Service, over: threading.Event) -> None:
+    while not over.wait(POLL_SECONDS):
+        with service.database.session() as session:
+            waiting = session.scalars(
+                select(Job.id).where(Job.state == State.QUEUED, Job.priority >= 0)
+            ).all()
+        for job_id in waiting:
+            run = Run(service, job_id)
+            run.steps(1, 10)
+            run.checkpoint(10)
+            run.steps(11, TOTAL)
+            run.succeed()
