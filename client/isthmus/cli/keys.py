@@ -11,11 +11,13 @@ from isthmus.cli.arguments import Limit, first, page_size
 from isthmus.cli.session import Session, command
 from isthmus.cli.view.figures import time_text
 from isthmus.cli.view.tables import fields, table
+from isthmus.types.organization import NewKey
 
 DEFAULT_PROJECT = "default"
 
 app = typer.Typer(no_args_is_help=True, help="API keys of a project (needs the scope admin).")
 
+KeyId = Annotated[str, typer.Argument(metavar="KEY", help="The key's id.")]
 Project = Annotated[str, typer.Option("--project", metavar="ID", help="Whose keys.")]
 
 
@@ -72,19 +74,36 @@ def create(
         scopes=[one.value for one in scope or (ScopeName.read, ScopeName.write)],
         expires_in_seconds=expires_in,
     )
-    if not session.terminal.json:
-        session.terminal.err.print(
-            fields({"id": key.id, "scopes": " ".join(key.scopes), "ends": time_text(key.expires_at)})
-        )
-    session.terminal.show(key, key.value)
+    _show_new(session, key)
+
+
+@command(app, "rotate")
+def rotate(
+    session: Session,
+    key_id: KeyId,
+    project: Project = DEFAULT_PROJECT,
+    grace: Annotated[
+        int, typer.Option(metavar="SECONDS", min=0, help="So long the old one still works.")
+    ] = 0,
+) -> None:
+    """Put a new key in the place of another, and show it this once."""
+    _show_new(session, session.client.keys.rotate(key_id, project_id=project, grace_seconds=grace))
 
 
 @command(app, "revoke")
 def revoke(
     session: Session,
-    key_id: Annotated[str, typer.Argument(metavar="KEY", help="The key's id.")],
+    key_id: KeyId,
     project: Project = DEFAULT_PROJECT,
 ) -> None:
     """Revoke a key: from now on it opens nothing."""
     gone = session.client.keys.revoke(key_id, project_id=project)
     session.terminal.show(gone, f"revoked {gone.id}")
+
+
+def _show_new(session: Session, key: NewKey) -> None:
+    """The key alone on stdout, for a script to keep; the rest on stderr."""
+    if not session.terminal.json:
+        told = {"id": key.id, "scopes": " ".join(key.scopes), "ends": time_text(key.expires_at)}
+        session.terminal.err.print(fields(told))
+    session.terminal.show(key, key.value)

@@ -7,6 +7,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from isthmus.cli.app import app
+from typer.testing import CliRunner
 
 from standalone.ports import free_port
 from tests.contract.client.command import (
@@ -19,8 +21,10 @@ from tests.contract.client.command import (
     started,
 )
 from tests.contract.conftest import DATA, Service
+from tests.contract.test_plan import CONFIG
 from tests.contract.test_process import running
 from tests.contract.worker import TOTAL, Run
+from tests.tiny_model import make_tiny_tokenizer
 
 
 @pytest.fixture
@@ -116,10 +120,46 @@ def test_keys_are_made_used_and_revoked(service: Service) -> None:
     assert isthmus(service, "jobs", "list", *own).exit_code == 0
     assert isthmus(service, "jobs", "cancel", "ftjob-x", *own).exit_code == 4
     assert made["id"] in isthmus(service, "keys", "list").stdout
-    assert isthmus(service, "keys", "revoke", made["id"]).exit_code == 0
+    rotated = isthmus(service, "keys", "rotate", made["id"])
     assert isthmus(service, "jobs", "list", *own).exit_code == 4
-    assert made["id"] not in isthmus(service, "keys", "list").stdout
+    own = ("--api-key", rotated.stdout.strip())
+    assert isthmus(service, "jobs", "list", *own).exit_code == 0
+    new = next(key["id"] for key in document(service, "keys", "list") if key["name"] == "reader")
+    assert isthmus(service, "keys", "revoke", new).exit_code == 0
+    assert isthmus(service, "jobs", "list", *own).exit_code == 4
+    assert new not in isthmus(service, "keys", "list").stdout
     assert "revoked" in isthmus(service, "keys", "list", "--revoked").stdout
+
+
+def test_a_dry_run_shows_the_plan_and_leaves_nothing(service: Service) -> None:
+    folder = service.settings.base_models_dir / "planned"
+    folder.mkdir()
+    (folder / "config.json").write_text(json.dumps(CONFIG))
+    make_tiny_tokenizer().save_pretrained(folder)
+    args = ("jobs", "create", "--model", "planned", "--training-file", service.upload(), "--dry-run")
+    before = service.contents()
+    fits = isthmus(service, *args, "--set", "device=a100-80gb")
+    assert fits.exit_code == 0, fits.stderr
+    assert fits.stdout.startswith("fits: ")
+    assert "memory: weights" in fits.stdout
+    little = isthmus(service, *args, "--set", "memory_bytes=100000000")
+    assert little.stdout.startswith("does not fit: ")
+    assert {**service.contents(), "objects": 0} == {**before, "objects": 0}  # the lengths are kept
+
+
+def test_ids_are_completed(service: Service) -> None:
+    job_id = service.create_job()
+    variables = {
+        "_ISTHMUS_COMPLETE": "complete_bash",
+        "COMP_WORDS": f"isthmus jobs show {job_id[:12]}",
+        "COMP_CWORD": "3",
+        "ISTHMUS_BASE_URL": service.url,
+        "ISTHMUS_API_KEY": service.key,
+    }
+    assert job_id in CliRunner().invoke(app, env=variables, prog_name="isthmus").stdout.split()
+    gone = {**variables, "ISTHMUS_BASE_URL": f"http://127.0.0.1:{free_port()}"}
+    answer = CliRunner().invoke(app, env=gone, prog_name="isthmus")
+    assert (answer.exit_code, answer.output.strip()) == (0, "")
 
 
 def test_watch_goes_on_through_a_restarted_api(service: Service, tmp_path: Path) -> None:
