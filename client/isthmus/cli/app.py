@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import io
 import sys
+import textwrap
 from collections.abc import Sequence
 from importlib.metadata import version
 from typing import Annotated, Any
 
+import httpx2
 import typer
 from typer.core import TyperGroup
 
 from isthmus.cli import checkpoints, create, files, jobs, keys, logs, models, series
-from isthmus.cli.exits import FAILED, INTERRUPTED, exit_code
+from isthmus.cli.exits import FAILED, INTERRUPTED, USAGE, exit_code
 from isthmus.cli.terminal import console
 from isthmus.errors import ConnectionFailed, IsthmusError
+
+MOST_CHARACTERS = 1000
+"""Of an error: what some server sent instead of an answer may be long."""
 
 
 class Root(TyperGroup):
@@ -37,6 +42,9 @@ class Root(TyperGroup):
             sys.exit(error.exit_code)
         except typer.Abort:
             sys.exit(INTERRUPTED)
+        except httpx2.InvalidURL as error:
+            _complain(f"--base-url: {error}", None)
+            sys.exit(USAGE)
         except IsthmusError as error:
             _complain(str(error), _remedy(error))
             sys.exit(exit_code(error))
@@ -90,7 +98,8 @@ def run() -> None:
 
 def _complain(message: str, remedy: str | None) -> None:
     terminal = console(sys.stderr)
-    terminal.print(f"error: {message}", soft_wrap=True)
+    line = " ".join(message.split())
+    terminal.print(f"error: {textwrap.shorten(line, MOST_CHARACTERS)}", soft_wrap=True)
     if remedy:
         terminal.print(remedy, soft_wrap=True)
 

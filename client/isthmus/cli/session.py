@@ -57,7 +57,7 @@ class Session:
             raise NoKey("no API key: give --api-key KEY, or set ISTHMUS_API_KEY")
         try:
             return Isthmus(base_url=self.base_url, api_key=self.api_key, http_client=self.http)
-        except IsthmusError as error:
+        except (IsthmusError, ValueError) as error:  # ValueError: of an address such as http://[
             raise UsageFault(str(error)) from error
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -10,25 +11,31 @@ from typing import IO, Any, TypeAlias
 
 from pydantic import BaseModel
 from rich.console import Console, RenderableType
+from rich.text import Text
 
 PIPE_WIDTH = 10_000
 """Nothing is cut or folded in a file or a pipe."""
+CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 Json: TypeAlias = BaseModel | dict[str, Any] | Sequence[BaseModel]
 
 
-class PipeConsole(Console):
-    """A console that says when its reader has gone, where rich's ends the process."""
+class PlainConsole(Console):
+    """A console for texts that others wrote, and for pipes."""
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        """As rich's, without what would control the terminal: a log line must not move its cursor."""
+        return super().render_str(CONTROLS.sub("", text), **options)
 
     def on_broken_pipe(self) -> None:
-        """Raise BrokenPipeError, as writing to the stream itself does."""
+        """Raise BrokenPipeError, as writing to the stream itself does; rich's would end the process."""
         raise BrokenPipeError
 
 
 def console(stream: IO[str]) -> Console:
     """A console on a stream; NO_COLOR, TERM and COLUMNS count."""
     width = None if stream.isatty() else PIPE_WIDTH
-    return PipeConsole(file=stream, width=width, highlight=False, emoji=False, markup=False)
+    return PlainConsole(file=stream, width=width, highlight=False, emoji=False, markup=False)
 
 
 @dataclass

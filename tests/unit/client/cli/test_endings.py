@@ -8,8 +8,10 @@ import sys
 
 import httpx2
 import pytest
+from isthmus.cli.app import app
 from isthmus.cli.exits import OF_ERROR, exit_code
 from isthmus.errors import DownloadCorrupted, IsthmusError, JobUnsuccessful, Timeout
+from typer.testing import CliRunner
 
 from tests.unit.client.cli.commands import JOB, Scripted, answer, refusal, run
 
@@ -45,7 +47,10 @@ def test_a_service_that_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_an_answer_of_something_else() -> None:
     result = Scripted({JOB_PATH: answer(["welcome to nginx"])}).run("jobs", "show", "ftjob-1")
     assert result.exit_code == 5
-    assert "Traceback" not in result.stderr
+    assert "welcome to nginx" in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+    long = Scripted({JOB_PATH: answer({"id": "x" * 100_000})}).run("jobs", "show", "ftjob-1")
+    assert len(long.stderr) < 1100
 
 
 def test_no_key_and_a_bad_address() -> None:
@@ -55,6 +60,30 @@ def test_no_key_and_a_bad_address() -> None:
     bad = run("jobs", "list", "--base-url", "nowhere")
     assert bad.exit_code == 2
     assert "'nowhere' is no address" in bad.stderr
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "nowhere",
+        "http://",
+        "http://[",
+        "http://x:y",
+        "ftp://x",
+        "http://\x00",
+    ],
+)
+def test_an_address_that_is_none_is_wrong_usage(address: str) -> None:
+    result = CliRunner().invoke(app, ["jobs", "list", "--api-key", "key", "--base-url", address])
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert len(result.stderr.splitlines()) == 1
+
+
+def test_texts_of_others_do_not_control_the_terminal() -> None:
+    service = Scripted({JOB_PATH: answer({**JOB, "model": "\x1b]0;title\x07\x1b[2Jtiny\x9b1m"})})
+    assert "]0;title[2Jtiny1m" in service.run("jobs", "show", "ftjob-1").stdout
+    refused = Scripted({JOB_PATH: refusal(404, "x", "\x1b[31mred")}).run("jobs", "show", "ftjob-1")
+    assert refused.stderr.startswith("error: [31mred")
 
 
 @pytest.mark.parametrize(
