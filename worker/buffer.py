@@ -15,8 +15,10 @@ from worker.spool import Spool
 CAPACITY = 20_000
 """Items in memory; beyond them the disk is used."""
 BATCH = 4096
-PACE_SECONDS = 0.02
-"""From one batch to the next, while they are small: what comes after a rest goes at once."""
+REST = 9
+"""After a small batch the reader rests for so many times as long as it was at work: a tenth of a processor at
+most is taken from the engine. What comes after the rest goes at once."""
+MAX_REST_SECONDS = 0.1
 RETRY_SECONDS = 0.5
 
 logger = logging.getLogger(__name__)
@@ -33,7 +35,7 @@ class Buffer:
         self._memory: deque[Emitted] = deque()
         self._spool = Spool(spool)
         self._stored = 0
-        self._last_take = 0.0
+        self._taken_at = time.monotonic()
         self._ended = False
         self._dropped = False
 
@@ -48,7 +50,8 @@ class Buffer:
                 return
             if not len(self._spool) and len(self._memory) < CAPACITY:
                 self._memory.append(item)
-                self._changed.notify()
+                if len(self._memory) in {1, BATCH}:  # what the reader may be waiting for
+                    self._changed.notify()
             else:
                 self._spill(item)
 
@@ -58,16 +61,18 @@ class Buffer:
         Waits for the first. A checkpoint comes alone, so that no record waits for its upload. No items: the
         buffer has ended, or was dropped.
         """
+        now = time.monotonic()
+        rested = now + min(REST * (now - self._taken_at), MAX_REST_SECONDS)
         with self._changed:
             self._changed.wait_for(lambda: len(self) > 0 or self._over)
-            pause = self._last_take + PACE_SECONDS - time.monotonic()
-            if pause > 0:
-                self._changed.wait_for(lambda: len(self) >= BATCH or self._over, pause)
-            self._last_take = time.monotonic()
+            rest = rested - time.monotonic()
+            if rest > 0:
+                self._changed.wait_for(lambda: len(self) >= BATCH or self._over, rest)
         while self._refill():
             pass
         with self._changed:
             batch = [] if self._dropped else list(itertools.islice(self._memory, BATCH))
+        self._taken_at = time.monotonic()
         return self._stored, _before_checkpoint(batch)
 
     def stored(self, count: int) -> None:

@@ -8,11 +8,13 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
+from alembic import command
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import text
 
 from ist_core.records import StepRecord
+from migrations.upgrade import alembic_config, upgrade
 from store import runs
 from store.database import Database
 from store.points import ImportancePoints, MetricPoints, importance_points, metric_points
@@ -239,4 +241,17 @@ def test_no_query_reads_a_whole_table(
         rows = connection.exec_driver_sql(f"EXPLAIN {query}", (job_id, *place))
         plan = "\n".join(row[0] for row in rows)
     assert "Seq Scan" not in plan
-    assert "Index Scan using pk_step_" in plan
+    assert "pk_step_" in plan
+
+
+def test_an_upgrade_rolls_up_the_records_that_there_are(database: Database, database_url: str) -> None:
+    held = claimed(database)
+    records = {number: record(number) for number in (*range(1, 300), 310, 311)}
+    append(database, held, list(records.values()))
+    command.downgrade(alembic_config(database_url), "0011")
+    upgrade(database_url)
+    for points in (1, 4, 20, 1000):
+        check(records, points_of(database, held.job_id, Window(), points), 1, 311)
+    append(database, held, [record(number) for number in range(312, 700)])
+    records |= {number: record(number) for number in range(312, 700)}
+    check(records, points_of(database, held.job_id, Window(), 5), 1, 699)
