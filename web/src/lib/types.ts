@@ -21,6 +21,7 @@ export type Model = Schemas["ModelObject"];
 export type Project = Schemas["ProjectObject"];
 export type Key = Schemas["KeyObject"];
 export type NewKey = Schemas["NewKeyObject"];
+export type Worker = Schemas["WorkerObject"];
 export type Health = Schemas["HealthObject"];
 export type Quota = Schemas["QuotaObject"];
 /** Says why the stream is refused; a close code of the 44xx kind follows. */
