@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import tarfile
 from collections.abc import Iterator
 
 import pyarrow as pa
@@ -15,8 +16,10 @@ from store.settings import Settings
 from tests.conftest import fresh_database
 from tests.contract.conftest import DATA, KEY, Service, serving
 from tests.contract.errors import check_error
+from tests.contract.worker import Run
 from tests.s3_server import ACCESS_KEY, SECRET_KEY, s3_server
 from worker.janitor import Janitor
+from worker.sweeper import Sweeper
 
 
 @pytest.fixture(scope="module")
@@ -87,6 +90,35 @@ def test_the_janitor_tidies_the_bucket(bucket_service: Service) -> None:
         session.connection().exec_driver_sql("UPDATE uploads SET expires_at = now()")
     Janitor(bucket_service.database, open_objects(bucket_service.settings)).tick()
     assert _keys(bucket_service) == []
+
+
+def test_models_come_out_of_the_bucket_as_archives_and_leave_it(bucket_service: Service) -> None:
+    tiny = bucket_service.settings.base_models_dir / "tiny"
+    tiny.mkdir(parents=True)
+    (tiny / "config.json").write_text("{}")
+    with bucket_service.client as client, bucket_service.http() as http:
+        job_id = bucket_service.create_job()
+        model = Run(bucket_service, job_id).succeed()
+        whole = http.get(f"/v1/models/{model}/archive").content
+        headers = {"Range": "bytes=100-3000"}
+        assert http.get(f"/v1/models/{model}/archive", headers=headers).content == whole[100:3001]
+        with tarfile.open(fileobj=io.BytesIO(whole)) as tar:
+            names = sorted(name.partition("/")[2] for name in tar.getnames())
+        assert names == ["SHA256SUMS", "adapter/adapter_config.json", "report.json"]
+        assert client.models.delete(model).deleted
+    assert not [key for key in _keys(bucket_service) if key.startswith("models/")]
+
+
+def test_strays_in_the_bucket_go_after_a_day(bucket_service: Service) -> None:
+    objects = open_objects(bucket_service.settings)
+    named = set(_keys(bucket_service))
+    objects.put("files/file-stray", io.BytesIO(b"x"))
+    sweeper = Sweeper(bucket_service.database, objects)
+    sweeper.sweep()
+    with bucket_service.database.session() as session:
+        session.connection().exec_driver_sql("UPDATE stray_objects SET seen_at = now() - interval '1 day'")
+    sweeper.sweep()
+    assert set(_keys(bucket_service)) == named
 
 
 def test_a_bucket_that_is_away_is_told_and_leaves_nothing(

@@ -8,7 +8,7 @@ from ist_core.records import Message, Started
 from store import bus, jobs, runs
 from store.checkpoints import checkpoint_prefix, record_checkpoint
 from store.events import append_events
-from store.objects import LocalObjects
+from store.object_storage import open_objects
 from store.steps import append_steps
 from store.tuned_models import artifact_prefix, create_tuned_model, new_model_id
 from tests.contract.conftest import LAYERS, Service, step_record
@@ -40,7 +40,7 @@ class Run:
     def checkpoint(self, step: int) -> None:
         """Store a checkpoint of an adapter and the rest."""
         prefix = checkpoint_prefix(self.job_id, self.attempt, step)
-        objects = LocalObjects(self.service.settings.objects_dir)
+        objects = open_objects(self.service.settings)
         stored = [
             objects.put(prefix + path, io.BytesIO(f"{path} {step}".encode()))
             for path in ("adapter/weights", "state.safetensors")
@@ -62,7 +62,7 @@ class Run:
     def succeed(self) -> str:
         """End well, with an adapter of two artifacts; returns the model's name."""
         prefix = artifact_prefix(self.job_id, self.attempt)
-        objects = LocalObjects(self.service.settings.objects_dir)
+        objects = open_objects(self.service.settings)
         source = self.service.settings.data_dir / "source"
         source.write_bytes(b"{}")
         stored = []
