@@ -34,13 +34,13 @@ def identify(connection: HTTPConnection, services: Services) -> Caller | None:
         scheme, _, key = header.partition(" ")
         if scheme.lower() != "bearer" or not key.strip():
             return None
-        with services.database.session() as session:
+        with services.database.statements() as session:
             holder = services.keys.by_key(session, key.strip())
         return None if holder is None else Caller(holder, "key")
     cookie = connection.cookies.get(COOKIE)
     if cookie is None:
         return None
-    with services.database.session() as session:
+    with services.database.statements() as session:
         holder = services.keys.by_cookie(session, cookie, now=time.time())
     return None if holder is None else Caller(holder, "cookie")
 

@@ -69,6 +69,11 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         database.close()
 
 
-def get_services(connection: HTTPConnection) -> Services:
+async def get_services(connection: HTTPConnection) -> Services:
+    """The process's services, as a dependency: async, or a thread would be asked for them."""
+    return services_of(connection)
+
+
+def services_of(connection: HTTPConnection) -> Services:
     """The process's services."""
     return cast("Services", connection.app.state.services)

@@ -18,7 +18,7 @@ from api.event_stream import EventStream
 from api.feed import OVER
 from api.http_meters import HttpMeters
 from api.routes.dependencies import ERRORS, Identifier, OpenServices
-from api.services import Services, get_services
+from api.services import Services, services_of
 from api.stream import explain, follow
 from api.wire.frames import ErrorFrame
 
@@ -41,7 +41,7 @@ router = APIRouter()
 async def stream(socket: WebSocket, job_id: str) -> None:
     """Accept first, so that a browser sees why it is refused: an error frame and a close code."""
     await socket.accept()
-    services = get_services(socket)
+    services = services_of(socket)
     try:
         caller = await to_thread.run_sync(_admit, socket, services, job_id, limiter=services.feeds.threads)
         after = _cursor(socket.query_params.get("after", "0"), param="after")
