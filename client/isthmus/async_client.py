@@ -18,6 +18,7 @@ from isthmus.resources.models import AsyncModels
 from isthmus.resources.projects import AsyncProjects
 from isthmus.resources.uploads import AsyncUploads
 from isthmus.resources.webhooks import AsyncWebhooks
+from isthmus.resources.workers import AsyncWorkers
 from isthmus.types.organization import Quota
 
 
@@ -49,6 +50,7 @@ class AsyncIsthmus:
         self.jobs = AsyncJobs(driver)
         self.checkpoints = AsyncCheckpoints(driver)
         self.models = AsyncModels(driver)
+        self.workers = AsyncWorkers(driver)
         self.webhooks = AsyncWebhooks(driver)
         self.projects = AsyncProjects(driver)
         self.keys = AsyncKeys(driver)

@@ -21,7 +21,7 @@ from isthmus.resources import job_requests as requests
 from isthmus.resources.base import AsyncPages
 from isthmus.types.base import Model, Page
 from isthmus.types.jobs import Checkpoint, JobEvent, JobFields
-from isthmus.types.params import SeriesParams
+from isthmus.types.params import ExportFormat, SeriesParams
 from isthmus.types.series import Importance, Metrics
 from isthmus.types.stream import Happening, JobUpdate, read_frame
 
@@ -111,6 +111,12 @@ class AsyncJob(JobFields):
         driver = self._bound()
         request = requests.importance(self.id, params)
         return await driver.run(windows(request, Importance, driver.options.retries))
+
+    async def export(self, path: str | Path, *, file_format: ExportFormat = "csv") -> Path:
+        """Save every step so far at `path`: time, metrics, and by layer its score, updates and chance."""
+        driver = self._bound()
+        request = requests.export(self.id, file_format)
+        return await driver.run(save(request, Path(path), driver.options.retries))
 
     async def reproduction(self, path: str | Path) -> Path:
         """Save a zip of all that the weights depend on at `path`: data, spec, versions, command."""

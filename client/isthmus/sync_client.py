@@ -17,6 +17,7 @@ from isthmus.resources.models import Models
 from isthmus.resources.projects import Projects
 from isthmus.resources.uploads import Uploads
 from isthmus.resources.webhooks import Webhooks
+from isthmus.resources.workers import Workers
 from isthmus.sync_driver import SyncDriver
 from isthmus.types.organization import Quota
 
@@ -49,6 +50,7 @@ class Isthmus:
         self.jobs = Jobs(driver)
         self.checkpoints = Checkpoints(driver)
         self.models = Models(driver)
+        self.workers = Workers(driver)
         self.webhooks = Webhooks(driver)
         self.projects = Projects(driver)
         self.keys = Keys(driver)

@@ -32,6 +32,8 @@ class Cursor:
 
     after: int = 0
     """The highest number among the log's lines and the steps that were shown."""
+    frames: int = 0
+    """How many came, shown or not: a service that sends some is there."""
     _job_seq: int = -1
     """The number up to which the job that was shown last tells."""
     _parts: list[Frame] = field(default_factory=list)
@@ -46,6 +48,7 @@ class Cursor:
         A part (a checkpoint, an evaluation) has no number of its own: it is held back until the frame that it
         is a part of, since both come again if the connection breaks between them.
         """
+        self.frames += 1
         if isinstance(part_of := frame.get("part_of"), int):
             if part_of > self.after:
                 self._parts.append(frame)
@@ -78,7 +81,7 @@ def follow(request: Request, retries: Retries, cursor: Cursor) -> Operation[None
     """
     attempt, waited = 0, 0.0
     while True:
-        before = cursor.after
+        after, frames = cursor.after, cursor.frames
         trouble: APIError | ConnectionFailed
         try:
             if (yield from _one_connection(request, cursor)):
@@ -90,8 +93,10 @@ def follow(request: Request, retries: Retries, cursor: Cursor) -> Operation[None
             if not _passes(error):
                 raise
             trouble = error
-        if cursor.after > before:
-            attempt, waited = 0, 0.0
+        if cursor.frames > frames:
+            waited = 0.0
+        if cursor.after > after:
+            attempt = 0
         if waited >= AWAY_SECONDS:
             raise trouble
         delay = _delay(retries, attempt, trouble)

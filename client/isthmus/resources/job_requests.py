@@ -101,6 +101,11 @@ def importance(job_id: str, params: SeriesParams) -> Request:
     return _series(f"{PATH}/{part(job_id)}/importance", params)
 
 
+def export(job_id: str, file_format: str) -> Request:
+    """All its steps as a file."""
+    return get(f"{PATH}/{part(job_id)}/export", format=file_format)
+
+
 def reproduction(job_id: str) -> Request:
     """A zip of all that its weights depend on."""
     return get(f"{PATH}/{part(job_id)}/reproduction")

@@ -9,6 +9,7 @@ from isthmus.types.jobs import State
 from isthmus.types.specs import IstPolicy
 
 Auto = Literal["auto"]
+ExportFormat = Literal["csv", "jsonl", "arrow", "parquet"]
 
 
 class HyperparameterParams(TypedDict, total=False):

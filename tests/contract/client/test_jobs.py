@@ -20,6 +20,7 @@ from isthmus import (
     WaitTimedOut,
 )
 
+from store.workers import Device, beat
 from tests.contract.conftest import LAYERS, Service
 from tests.contract.worker import TOTAL, Run
 
@@ -162,7 +163,7 @@ def test_a_stream_of_no_job_is_refused(client: Isthmus, make: Make) -> None:
     assert caught.value.code == "unknown_cursor"
 
 
-def test_metrics_and_importance_are_lists_and_arrays(client: Isthmus, make: Make) -> None:
+def test_metrics_and_importance_are_lists_and_arrays(client: Isthmus, make: Make, tmp_path: Path) -> None:
     job = client.jobs.retrieve(make())
     metrics = job.metrics(keys=["loss"])
     assert (metrics.steps, list(metrics.series)) == (list(range(1, TOTAL + 1)), ["loss"])
@@ -173,6 +174,9 @@ def test_metrics_and_importance_are_lists_and_arrays(client: Isthmus, make: Make
     assert few.high is not None
     assert (min(few.low["loss"]), max(few.high["loss"])) == (1 / TOTAL, 1.0)  # type: ignore[type-var]
     assert len(few.steps) <= 5
+    table = job.export(tmp_path / "steps.csv").read_text().splitlines()
+    assert len(table) == 1 + TOTAL
+    assert "importance.3" in table[0]
     importance = job.importance()
     assert importance.to_numpy().shape == (TOTAL, LAYERS)
     assert importance.updates_to_numpy().sum(axis=0).tolist() == [0, TOTAL, 0, TOTAL]
@@ -209,6 +213,15 @@ def test_checkpoints(client: Isthmus, make: Make, tmp_path: Path) -> None:
     assert [other.id for other in client.jobs.retrieve(job_id).checkpoints()] == [checkpoint.id]
     assert client.checkpoints.delete(job_id, checkpoint.id).deleted
     assert list(client.jobs.checkpoints(job_id)) == []
+
+
+def test_workers(client: Isthmus, service: Service) -> None:
+    device = Device("cpu", "Some CPU", 16_000, 8_000)
+    with service.database.session() as session:
+        beat(session, host="here", pid=7, device=device, stopping=False, first=True)
+    (worker,) = client.workers.list()
+    assert (worker.host, worker.pid, worker.state, worker.job_id) == ("here", 7, "idle", None)
+    assert (worker.device.type, worker.device.memory_bytes) == ("cpu", 16_000)
 
 
 def test_models(client: Isthmus, make: Make, tmp_path: Path) -> None:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
+import zipfile
+from pathlib import Path
 
 import isthmus
 import pytest
 
 BLOCKED = """
 import sys
+import zipfile
+from pathlib import Path
 class Blocked:
     def find_spec(self, name, path=None, target=None):
         if name.partition(".")[0] in {blocked!r}:
@@ -83,3 +88,16 @@ for convert in (metrics.to_numpy, metrics.to_pandas):
     assert _run(code, without=("numpy", "pandas", "pyarrow", "torch", "fastapi", "sqlalchemy")) == (
         "arrays need numpy: pip install 'isthmus[data]'\ndata frames need pandas: pip install 'isthmus[data]'"
     )
+
+
+def test_the_wheel_holds_all_modules_and_says_that_it_is_typed(tmp_path: Path) -> None:
+    source = tmp_path / "client"
+    shutil.copytree("client", source, ignore=shutil.ignore_patterns("*.egg-info", "build", "__pycache__"))
+    options = ["--no-deps", "--no-build-isolation", "--wheel-dir", str(tmp_path)]
+    command = [sys.executable, "-m", "pip", "wheel", *options, str(source)]
+    built = subprocess.run(command, capture_output=True, text=True)
+    assert built.returncode == 0, built.stderr
+    (wheel,) = tmp_path.glob("isthmus-*.whl")
+    held = set(zipfile.ZipFile(wheel).namelist())
+    modules = {str(path.relative_to("client")) for path in Path("client/isthmus").rglob("*.py")}
+    assert {*modules, "isthmus/py.typed"} <= held

@@ -20,6 +20,7 @@ from isthmus.types.plan import Plan
 from isthmus.types.series import Importance, Metrics
 from isthmus.types.stream import CheckpointUpdate, EvaluationUpdate, JobUpdate, LogLine, StepUpdate
 from isthmus.types.webhooks import Delivery, EventTypes, NewWebhook, Webhook, WebhookTest
+from isthmus.types.workers import Worker
 
 from tests.unit.client.schemas import Schema, differences, needed_keys
 
@@ -55,6 +56,7 @@ OPERATIONS = {
     "POST /v1/fine_tuning/jobs": Operation(client.jobs.create, Job),
     "POST /v1/fine_tuning/plan": Operation(client.jobs.plan, Plan),
     f"GET {JOB}": Operation(client.jobs.retrieve, Job),
+    "GET /v1/fine_tuning/workers": Operation(client.workers.list, Page[Worker]),
     f"POST {JOB}/cancel": Operation(client.jobs.cancel, Job),
     f"POST {JOB}/pause": Operation(client.jobs.pause, Job),
     f"POST {JOB}/resume": Operation(client.jobs.resume, Job),
@@ -64,6 +66,7 @@ OPERATIONS = {
     f"DELETE {JOB}/checkpoints/{{checkpoint_id}}": Operation(client.checkpoints.delete, Deleted),
     f"GET {JOB}/metrics": Operation(Job.metrics, Metrics, {"keys": "keys"}),
     f"GET {JOB}/importance": Operation(Job.importance, Importance),
+    f"GET {JOB}/export": Operation(Job.export, names={"format": "file_format"}),
     f"GET {JOB}/artifacts": Operation(Job.download, ArtifactList),
     f"GET {JOB}/artifacts/{{path}}": Operation(Job.download),
     f"GET {JOB}/reproduction": Operation(Job.reproduction),

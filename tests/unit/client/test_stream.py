@@ -138,6 +138,13 @@ def test_progress_renews_the_patience() -> None:
     assert set(script.sleeps) == {0.5}
 
 
+def test_a_job_that_waits_for_long_is_followed_through_any_number_of_breaks() -> None:
+    idle = [Connection(GOOD, [_job(0), BROKEN]) for _ in range(200)]
+    script = Script([*idle, Connection(GOOD, [_step(1), END])])
+    assert _follow(script) == [("job", 0), ("step", 1)]
+    assert script.sleeps[-1] == 8.0  # a service that cuts off all connections at once is not flooded
+
+
 def test_what_is_no_frame_is_told() -> None:
     with pytest.raises(UnexpectedAnswer):
         _follow(Script([Connection(GOOD, ["hello"])]))
