@@ -141,7 +141,8 @@ class Lengths:
         """A micro-batch of `size` rows as most are."""
         size = min(size, self.rows)
         length = self.tokens if size == 1 else min(self.longest, _PADDING * self.tokens)
-        return MicroBatch(size, length, size * self.learnt, size > 1)
+        alike = self.known == "counted" and len({tokens for tokens, _ in self.counts}) == 1
+        return MicroBatch(size, length, size * self.learnt, size > 1 and not alike)
 
     def _mean(self, place: int) -> float:
         total = sum(self.counts.values())

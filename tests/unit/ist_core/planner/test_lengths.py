@@ -31,6 +31,34 @@ def test_a_sample_stands_for_all_rows() -> None:
     assert lengths.worst(16) == MicroBatch(16, 30, 10 * 10 + 6 * 5, padded=True)
 
 
+def test_a_longer_rank_takes_shorter_rows() -> None:
+    lengths = Lengths.counted(ROWS)
+    assert lengths.worst(2, rank=2) == MicroBatch(2, 25, 17, padded=True)
+    assert lengths.worst(2, rank=9) == MicroBatch(2, 20, 9, padded=True), "the shortest there is"
+    assert lengths.worst(1, rank=2).length == 30
+
+
+def test_rows_that_are_all_alike_are_not_padded() -> None:
+    assert not Lengths.counted([(7, 2)] * 9).mean(4).padded
+    assert Lengths.counted(ROWS).mean(4).padded
+
+
+@given(st.integers(1, 400), st.integers(0, 2**30))
+def test_estimated_lengths_come_to_the_files_size(rows: int, size: int) -> None:
+    lengths = Lengths.estimated(rows, size)
+    assert (lengths.rows, sum(lengths.counts.values()), lengths.known) == (rows, rows, "estimated")
+    assert max(2.0, size / rows / 3) <= lengths.tokens <= max(2.0, size / rows / 3) + 1
+    assert lengths.longest >= lengths.tokens
+    assert all(1 <= learnt <= tokens for tokens, learnt in lengths.counts)
+
+
+def test_counted_rows_of_one_length_share_their_learnt_tokens() -> None:
+    lengths = Lengths.sampled(30, [(10, 4, 1), (10, 6, 3), (20, 9, 2)])
+    assert dict(lengths.counts) == {(10, 6): 4, (20, 9): 2}
+    assert lengths.rows == 30
+    assert lengths.tokens == pytest.approx(80 / 6)
+
+
 def test_unknown_lengths_are_the_limit() -> None:
     lengths = Lengths.at_limit(100, 64)
     assert lengths.worst(8) == MicroBatch(8, 64, 8 * 32, padded=True)

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from ist_core.errors import EngineError, IstError
 from ist_core.planner.config import Config
 from ist_core.planner.devices import cpu, find_device
 from ist_core.planner.families import shape_of
@@ -82,6 +83,34 @@ def test_a_warm_up_needs_as_much_as_no_ist_at_its_worst_and_less_on_average() ->
     sparse, whole = of(ist={"update_fraction": 0.25}).memory, of().memory
     assert sparse.activations_worst == whole.activations_worst
     assert sparse.activations_mean < 0.9 * whole.activations_mean
+
+
+def test_a_short_warm_up_is_not_expected_to_meet_the_longest_rows() -> None:
+    setting = replace(SETTING, lengths=Lengths.counted([(8 * size, 4) for size in range(1, 81)]))
+    ist = {"policy": "random", "update_fraction": 0.5, "warmup_steps": 1}
+    short, whole = of(setting, ist=ist).memory, of(setting).memory
+    later = of(setting, ist={**ist, "warmup_steps": 0}).memory
+    assert short.activations_worst == later.activations_worst < whole.activations_worst
+    long = of(setting, ist={**ist, "warmup_steps": 10}).memory
+    assert long.activations_worst == whole.activations_worst
+
+
+def test_bfloat16_batches_on_a_cpu_are_padded_to_few_lengths() -> None:
+    odd, even = (replace(SETTING, lengths=Lengths.counted([(size, 10)] * 100)) for size in (33, 35))
+    kept = [of(setting, precision="bfloat16").memory.activations_worst for setting in (odd, even)]
+    assert kept[0] == kept[1]
+    gpu = replace(odd, device=find_device("l4"))
+    assert of(gpu, precision="bfloat16").memory.activations_worst < kept[0]
+
+
+def test_what_a_run_would_refuse_is_not_planned() -> None:
+    with pytest.raises(EngineError, match="t4 has no bfloat16") as refused:
+        of(replace(SETTING, device=find_device("t4")), precision="bfloat16")
+    assert refused.value.param == "precision"
+    alone = replace(SETTING, shape=replace(SHAPE, layers=1))
+    assert of(alone).verdict == "fits"
+    with pytest.raises(IstError, match="set ist to null"):
+        of(alone, ist={"policy": "importance"})
 
 
 @pytest.mark.parametrize(
