@@ -1,18 +1,31 @@
-"""`isthmus jobs metrics` and `importance`: a job's numbers by step, as CSV or JSON."""
+"""`isthmus jobs metrics`, `importance` and `export`: a job's numbers by step."""
 
 from __future__ import annotations
 
 import csv
 from collections.abc import Iterable, Sequence
+from enum import StrEnum
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from isthmus.cli.arguments import JobId
+from isthmus.cli.exits import UsageFault
 from isthmus.cli.session import Session, command
 from isthmus.types.params import SeriesParams
 
 app = typer.Typer()
+
+
+class FormatName(StrEnum):
+    """What a file of all steps can be."""
+
+    csv = "csv"
+    jsonl = "jsonl"
+    arrow = "arrow"
+    parquet = "parquet"
+
 
 AfterStep = Annotated[int, typer.Option(min=0, metavar="STEP", help="Steps after this one.")]
 Points = Annotated[
@@ -69,6 +82,35 @@ def importance(session: Session, job_id: JobId, after_step: AfterStep = 0, point
     headings = ["step", *(f"layer_{layer}" for layer in layers), *(f"updated_{layer}" for layer in layers)]
     rows = zip(found.steps, found.importance, updated, strict=True)
     _write(session, headings, ((step, *scores, *counts) for step, scores, counts in rows))
+
+
+@command(app, "export")
+def export(
+    session: Session,
+    job_id: JobId,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="PATH", help="Where to; else JOB.csv, here.")
+    ] = None,
+    file_format: Annotated[
+        FormatName | None, typer.Option("--format", help="Else by the ending of PATH.")
+    ] = None,
+) -> None:
+    """Save every step of a job in one file.
+
+    It holds the time and the metrics, and for each layer its score, whether it was updated, and its chance.
+    """
+    target = output or Path(f"{job_id}.{file_format or FormatName.csv}")
+    kind = file_format or _format_of(target)
+    saved = session.client.jobs.retrieve(job_id).export(target, file_format=kind.value)
+    session.terminal.show({"id": job_id, "path": str(saved)}, str(saved))
+
+
+def _format_of(path: Path) -> FormatName:
+    try:
+        return FormatName(path.suffix.removeprefix("."))
+    except ValueError:
+        known = ", ".join(FormatName)
+        raise UsageFault(f"{path}: its ending names no format; give --format, one of {known}") from None
 
 
 def window(after_step: int, points: int | None) -> SeriesParams:

@@ -292,3 +292,16 @@ def test_importance_is_csv_with_scores_and_updates() -> None:
     assert service.run("jobs", "importance", "ftjob-1", "--points", "2").stdout.splitlines()[1] == (
         "1,0.1,0.2,3,1"
     )
+
+
+def test_export_saves_a_file_of_the_format_that_its_name_ends_in(tmp_path: Path) -> None:
+    service = Scripted({f"GET {JOBS}/ftjob-1": answer(JOB), f"GET {JOBS}/ftjob-1/export": answer("steps")})
+    target = tmp_path / "steps.parquet"
+    assert service.run("jobs", "export", "ftjob-1", "-o", str(target)).stdout == f"{target}\n"
+    assert target.read_text() == '"steps"'
+    assert service.seen[-1].url.params["format"] == "parquet"
+    service.run("jobs", "export", "ftjob-1", "-o", str(target), "--format", "arrow")
+    assert service.seen[-1].url.params["format"] == "arrow"
+    unknown = service.run("jobs", "export", "ftjob-1", "-o", str(tmp_path / "steps.xls"))
+    assert unknown.exit_code == 2
+    assert "csv, jsonl, arrow, parquet" in unknown.stderr

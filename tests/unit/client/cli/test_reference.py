@@ -23,10 +23,9 @@ from tests.unit.client.cli.reference import BEGINNING, PAGE, command_of, command
 
 TEXT = PAGE.read_text()
 EXAMPLES = [
-    line.removeprefix("$ ")
-    for block in re.findall(r"```console\n(.*?)```", TEXT, re.DOTALL)
-    for line in block.splitlines()
-    if line.startswith("$ isthmus ")
+    example
+    for block in re.findall(r"```(?:console|bash)\n(.*?)```", TEXT, re.DOTALL)
+    for example in re.findall(r"isthmus [a-z][^|)<>\n]*", block)
 ]
 
 
@@ -47,7 +46,7 @@ def test_every_option_has_a_help_text() -> None:
 
 @pytest.mark.parametrize("example", EXAMPLES)
 def test_an_examples_command_and_options_exist(example: str) -> None:
-    words = shlex.split(example.split(" | ")[0].split(" > ")[0], comments=True)
+    words = shlex.split(example)
     command = (words[1], words[2])
     assert command in set(commands())
     known = help_of(command)
