@@ -126,7 +126,8 @@ def _rows(job_id: str, attempt: int, batch: Sequence[Numbered]) -> bytes:
     chances = _layer_fields([record.probabilities for _, record in batch])
     pieces = []
     for (seq, record), importance, probabilities in zip(batch, scores, chances, strict=True):
-        metrics = b"\x01" + orjson.dumps(record.metrics)  # NaN and the infinities become null
+        # NaN and the infinities become null; numpy's numbers are taken as well as Python's.
+        metrics = b"\x01" + orjson.dumps(record.metrics, option=orjson.OPT_SERIALIZE_NUMPY)
         pieces += [
             head,
             _SCALARS.pack(4, record.step, 8, seq, 4, attempt, 8, micros(record.time)),

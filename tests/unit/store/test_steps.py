@@ -3,6 +3,7 @@
 import math
 from itertools import pairwise
 
+import numpy as np
 import pytest
 
 from ist_core.records import Message
@@ -84,6 +85,14 @@ def test_values_that_json_cannot_hold_become_null(database: Database) -> None:
     with database.session() as session:
         assert metric_series(tenant(session), held.job_id, keys=["loss"]).series == {"loss": [None, None]}
         assert list_events(tenant(session), held.job_id).rows[0].data == {"a": [None, {"b": "\ufffd"}]}
+
+
+def test_numbers_of_numpy_are_numbers(database: Database) -> None:
+    held = claimed(database)
+    with database.session() as session:
+        append_steps(session, held.job_id, held.attempt, [step(1, loss=np.float64(0.5))])
+    with database.session() as session:
+        assert metric_series(tenant(session), held.job_id, keys=["loss"]).series == {"loss": [0.5]}
 
 
 def test_the_stream_is_complete_ordered_and_resumes_anywhere(database: Database) -> None:
