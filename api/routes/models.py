@@ -58,7 +58,7 @@ def retrieve(model: ModelName, services: OpenServices, tx: Tx) -> ModelObject:
     return tuned_model_object(_tuned_model(model, services, tx))
 
 
-@router.delete("/{model:path}")
+@router.delete("/{model}")  # tuned models have no slash in their names
 def delete(model: ModelName, services: OpenServices, tx: Tx) -> DeletedModel:
     """Delete a tuned model with its artifacts. Its job stays, and so do the job's checkpoints and files."""
     _tuned_model(model, services, tx)
