@@ -4,46 +4,21 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import aclosing, closing
 from pathlib import Path
 from typing import Any
 
 import httpx2
 import pytest
 from isthmus import (
-    AsyncIsthmus,
     AuthenticationFailed,
     ConnectionFailed,
     Isthmus,
     IsthmusError,
-    JobUpdate,
-    StepUpdate,
     Timeout,
     UnexpectedAnswer,
 )
 
-Handler = Callable[[httpx2.Request], httpx2.Response]
-FILE = {"id": "file-1", "bytes": 3, "created_at": 1, "filename": "a.jsonl", "purpose": "fine-tune"}
-JOB = {"id": "ftjob-1", "created_at": 1, "model": "tiny", "training_file": "file-1", "status": "running"}
-
-
-def blocking(handler: Handler, **options: Any) -> Isthmus:
-    http = httpx2.Client(transport=httpx2.MockTransport(handler))
-    return Isthmus(base_url="http://service/v1/", api_key="isk-1", http_client=http, **options)
-
-
-def asynchronous(handler: Handler, **options: Any) -> AsyncIsthmus:
-    http = httpx2.AsyncClient(transport=httpx2.MockTransport(handler))
-    return AsyncIsthmus(base_url="http://service/v1/", api_key="isk-1", http_client=http, **options)
-
-
-async def both(handler: Handler, call: Callable[[Any], Any], **options: Any) -> list[Any]:
-    """What a call comes to in the blocking and in the asynchronous client."""
-    with blocking(handler, **options) as client:
-        first = call(client)
-    async with asynchronous(handler, **options) as client:
-        return [first, await call(client)]
+from tests.unit.client.clients import FILE, JOB, asynchronous, blocking, both
 
 
 async def test_a_request_carries_the_key_and_who_asks() -> None:
@@ -138,108 +113,6 @@ async def test_each_call_can_have_its_own_patience() -> None:
     await both(handler, lambda client: client.with_options(timeout=2).models.list(), timeout=30)
     await both(handler, lambda client: client.models.list(), timeout=30)
     assert [(told["read"], told["connect"]) for told in timeouts] == [(2, 2), (2, 2), (30, 5), (30, 5)]
-
-
-def frames(*items: dict[str, Any]) -> bytes:
-    return b": hello\n\nretry: 1000\n\n" + b"".join(
-        b"data: %b\n\n" % json.dumps(item).encode() for item in items
-    )
-
-
-FRAMES = [
-    frames(
-        {"seq": 0, "type": "job", "data": {**JOB, "last_seq": 1}},
-        {"seq": 1, "type": "step", "data": {"step": 1, "time": 1}},
-    ),
-    frames(
-        {"seq": 1, "type": "job", "data": {**JOB, "status": "succeeded", "last_seq": 2}},
-        {"seq": 2, "type": "step", "data": {"step": 2, "time": 2}},
-        {"type": "end"},
-    ),
-]
-
-
-class Cut(httpx2.SyncByteStream, httpx2.AsyncByteStream):
-    """A body whose connection breaks after it, unless it is the last one; says whether it was closed."""
-
-    def __init__(self, content: bytes, *, whole: bool) -> None:
-        self.content = content
-        self.whole = whole
-        self.closed = False
-
-    def __iter__(self) -> Iterator[bytes]:
-        yield self.content
-        if not self.whole:
-            raise httpx2.ReadError("reset by peer")
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        for piece in self:
-            yield piece
-
-    def close(self) -> None:
-        self.closed = True
-
-    async def aclose(self) -> None:
-        self.closed = True
-
-
-class Streaming:
-    """A service whose stream breaks once."""
-
-    def __init__(self) -> None:
-        self.bodies = [Cut(FRAMES[0], whole=False), Cut(FRAMES[1], whole=True)]
-        self.asked: list[str] = []
-
-    def __call__(self, request: httpx2.Request) -> httpx2.Response:
-        if not request.url.path.endswith("/stream"):
-            return httpx2.Response(200, json=JOB)
-        self.asked.append(request.url.params["after"])
-        headers = {"content-type": "text/event-stream"}
-        return httpx2.Response(200, headers=headers, stream=self.bodies[len(self.asked) - 1])
-
-
-async def test_a_stream_survives_a_break_and_keeps_its_job_current() -> None:
-    service = Streaming()
-    with blocking(service) as client:
-        job = client.jobs.retrieve("ftjob-1")
-        updates = list(job.stream())
-    assert [
-        (update.type, update.seq) for update in updates if isinstance(update, (JobUpdate, StepUpdate))
-    ] == [
-        ("job", 0),
-        ("step", 1),
-        ("job", 1),
-        ("step", 2),
-    ]
-    assert (job.status, job.last_seq) == ("succeeded", 2)
-    assert service.asked == ["0", "1"]
-    assert [body.closed for body in service.bodies] == [True, True]
-    twin_service = Streaming()
-    async with asynchronous(twin_service) as twin:
-        twin_job = await twin.jobs.retrieve("ftjob-1")
-        assert [update.type async for update in twin_job.stream()] == [update.type for update in updates]
-    assert (twin_job.status, twin_job.last_seq) == ("succeeded", 2)
-    assert [body.closed for body in twin_service.bodies] == [True, True]
-
-
-async def test_who_leaves_a_stream_leaves_no_connection_open() -> None:
-    service = Streaming()
-    with blocking(service) as client, closing(client.jobs.retrieve("ftjob-1").stream()) as stream:
-        next(stream)
-    assert service.bodies[0].closed
-    twin_service = Streaming()
-    async with asynchronous(twin_service) as twin:
-        async with aclosing((await twin.jobs.retrieve("ftjob-1")).stream()) as twin_stream:
-            await anext(twin_stream)
-        assert twin_service.bodies[0].closed
-
-
-async def test_a_stream_that_is_no_stream_is_told() -> None:
-    def handler(request: httpx2.Request) -> httpx2.Response:
-        return httpx2.Response(200, json=JOB)
-
-    with blocking(handler) as client, pytest.raises(UnexpectedAnswer, match="text/event-stream"):
-        list(client.jobs.retrieve("ftjob-1").stream())
 
 
 def test_a_client_of_yours_stays_open_and_one_of_its_own_does_not() -> None:
