@@ -2,7 +2,7 @@
 
 import uPlot from "uplot";
 
-import { integer, significant, span } from "./format";
+import { span, tick } from "./format";
 import { wholeTicks } from "./heatmap";
 import { GUTTER } from "./heatmap-canvas";
 import { colour } from "./scheme.svelte";
@@ -50,7 +50,7 @@ export function chartOptions(lines: readonly Line[], frame: Frame): uPlot.Option
     },
     axes: [
       { ...axis, size: 24, gap: 6, grid: { show: false }, ...xTicks(frame) },
-      { ...axis, size: GUTTER.left, gap: 8, values: (_, splits) => splits.map((value) => (value === null ? "" : significant(value))) },
+      { ...axis, size: GUTTER.left, gap: 8, values: (_, splits) => splits.map((value) => (value === null ? "" : tick(value))) },
     ],
     series: [{}, ...lines.map(series)],
     bands: frame.bands.map(({ between, fill }) => ({ series: between, fill: resolve(fill) })),
@@ -89,7 +89,7 @@ function xTicks({ kind, width }: Frame): Pick<uPlot.Axis, "splits" | "values"> {
   if (kind !== "time") {
     return {
       splits: (_, __, low, high) => wholeTicks(Math.max(1, Math.ceil(low)), high, width / (kind === "tokens" ? 95 : 70)),
-      values: (_, splits) => splits.map(integer),
+      values: (_, splits) => splits.map(tick),
     };
   }
   return {

@@ -34,13 +34,25 @@ export const darkMap = colormap([
   { lightness: 0.935, chroma: 0.1, hue: 98 },
 ]);
 
-/** Relative luminance (WCAG 2), for choosing a mark that shows on a colour. */
+/** Relative luminance (WCAG 2). */
 export function luminance([red, green, blue]: Rgb): number {
   const linear = (channel: number) => {
     const share = channel / 255;
     return share <= 0.04045 ? share / 12.92 : ((share + 0.055) / 1.055) ** 2.4;
   };
   return 0.2126 * linear(red) + 0.7152 * linear(green) + 0.0722 * linear(blue);
+}
+
+const bright = new WeakMap<Colormap, readonly boolean[]>();
+
+/** Whether a map's colour at 0..1 is so light that a mark on it must be dark; looked up, for it is asked per cell. */
+export function isBright(map: Colormap, value: number): boolean {
+  let table = bright.get(map);
+  if (!table) {
+    table = Array.from({ length: SAMPLES }, (_, sample) => luminance(map(sample / (SAMPLES - 1))) > 0.22);
+    bright.set(map, table);
+  }
+  return table[Math.round(Math.min(1, Math.max(0, value)) * (SAMPLES - 1))] as boolean;
 }
 
 function colormap(stops: readonly Stop[]): Colormap {

@@ -17,6 +17,15 @@ export function significant(value: number | null | undefined): string {
   return text.replace("-", "−");
 }
 
+/** A number on an axis, short: "250k", "1.5M", "5e−4". */
+export function tick(value: number): string {
+  const size = Math.abs(value);
+  if (size >= 1e6) return `${significant(value / 1e6)}M`;
+  if (size >= 1e5) return `${significant(value / 1e3)}k`;
+  if (Number.isInteger(value)) return integer(value);
+  return size < 1e-3 ? plain(Number(value.toPrecision(3))) : significant(value);
+}
+
 /** A learning rate and the like: the shortest exact text. */
 export function plain(value: number): string {
   return Math.abs(value) < 1e-3 && value !== 0 ? value.toExponential().replace("e-", "e−") : String(value);

@@ -1,7 +1,7 @@
 /** Paints a grid on a canvas: cells, marks of updated layers, axes. Lengths are in CSS pixels. */
 
-import { luminance, type Colormap, type Rgb } from "./colormap";
-import { integer } from "./format";
+import { isBright, type Colormap } from "./colormap";
+import { tick } from "./format";
 import { across, rowTop, scale, width as stepsIn, wholeTicks, type Cell, type Grid } from "./heatmap";
 import type { Range } from "./view.svelte";
 
@@ -51,7 +51,7 @@ export function paint(context: CanvasRenderingContext2D, cells: HTMLCanvasElemen
   context.clearRect(0, 0, look.width, look.height);
   if (scene.grid.layers === 0) return;
   paintCells(context, cells, scene, look, plot);
-  if (look.marks) paintMarks(context, scene, look, plot);
+  if (look.marks) paintMarks(context, cells, scene, look, plot);
   paintAxes(context, scene, look, plot);
   if (scene.line !== null) paintLine(context, scene.line, scene, look, plot);
   if (scene.cursor) paintCursor(context, scene.cursor, scene, plot);
@@ -82,8 +82,38 @@ function paintCells(
   context.drawImage(cells, plot.left, plot.top, plot.width, plot.height);
 }
 
-/** A dot in each cell whose layer was updated, fainter where a column stands for steps that differ. */
-function paintMarks(
+/** Columns narrower than this (in CSS pixels) have no room for a dot beside a gap. */
+const DOT_COLUMN = 3;
+
+/** A dot in each cell whose layer was updated; a line along the layer where columns are narrow. Both are fainter where
+ * a column stands for steps that differ. */
+function paintMarks(context: CanvasRenderingContext2D, cells: HTMLCanvasElement, scene: Scene, look: Look, plot: Plot): void {
+  if (plot.width / scene.grid.columns < DOT_COLUMN) paintMarkLines(context, cells, scene, look, plot);
+  else paintDots(context, scene, look, plot);
+}
+
+/** Three pixels a cell, the middle one marked: tens of thousands of single dots would take longer than a frame. */
+function paintMarkLines(
+  context: CanvasRenderingContext2D,
+  cells: HTMLCanvasElement,
+  { grid, lowest, highest }: Scene,
+  { map }: Look,
+  plot: Plot,
+): void {
+  const image = new ImageData(grid.columns, grid.layers * 3);
+  eachMark(grid, (column, layer, share) => {
+    const place = scale(grid.mean[column * grid.layers + layer] as number, lowest, highest);
+    const pixel = (((grid.layers - 1 - layer) * 3 + 1) * grid.columns + column) * 4;
+    image.data.set(isBright(map, place) ? DARK_MARK : LIGHT_MARK, pixel);
+    image.data[pixel + 3] = 255 * alphaOf(share);
+  });
+  cells.width = grid.columns;
+  cells.height = grid.layers * 3;
+  cells.getContext("2d")?.putImageData(image, 0, 0);
+  context.drawImage(cells, plot.left, plot.top, plot.width, plot.height);
+}
+
+function paintDots(
   context: CanvasRenderingContext2D,
   { grid, lowest, highest }: Scene,
   { map, density }: Look,
@@ -93,23 +123,29 @@ function paintMarks(
   const cellHeight = plot.height / grid.layers;
   const size = Math.min(4, 0.42 * cellHeight);
   const width = Math.max(1 / density, Math.min(size, 0.6 * cellWidth));
-  for (let column = 0; column < grid.columns; column++) {
+  eachMark(grid, (column, layer, share) => {
+    const place = scale(grid.mean[column * grid.layers + layer] as number, lowest, highest);
+    const colour = isBright(map, place) ? DARK_MARK : LIGHT_MARK;
+    context.fillStyle = `rgb(${colour.join(" ")} / ${alphaOf(share)})`;
     const x = plot.left + (column + 0.5) * cellWidth - width / 2;
+    const y = plot.top + rowTop(layer, grid.layers) * plot.height + (cellHeight - size) / 2;
+    context.fillRect(x, y, width, size);
+  });
+}
+
+function eachMark(grid: Grid, mark: (column: number, layer: number, share: number) => void): void {
+  for (let column = 0; column < grid.columns; column++) {
     for (let layer = 0; layer < grid.layers; layer++) {
       const share = grid.share[column * grid.layers + layer] as number;
-      if (share === 0) continue;
-      const colour = map(scale(grid.mean[column * grid.layers + layer] as number, lowest, highest));
-      context.fillStyle = markOn(colour, 0.2 + 0.6 * share);
-      const y = plot.top + rowTop(layer, grid.layers) * plot.height + (cellHeight - size) / 2;
-      context.fillRect(x, y, width, size);
+      if (share > 0) mark(column, layer, share);
     }
   }
 }
 
 /** White on dark cells and near-black on light ones: a mark that shows whatever the cell's colour. */
-function markOn(cell: Rgb, alpha: number): string {
-  return luminance(cell) > 0.22 ? `rgb(10 22 30 / ${alpha})` : `rgb(255 252 240 / ${alpha})`;
-}
+const DARK_MARK = [10, 22, 30] as const;
+const LIGHT_MARK = [255, 252, 240] as const;
+const alphaOf = (share: number) => 0.2 + 0.6 * share;
 
 function paintAxes(
   context: CanvasRenderingContext2D,
@@ -130,7 +166,7 @@ function paintAxes(
   context.textBaseline = "top";
   const bottom = plot.top + plot.height;
   for (const step of wholeTicks(Math.max(1, range[0]), range[1], plot.width / 70)) {
-    context.fillText(integer(step), plot.left + across(step, range) * plot.width, bottom + 7);
+    context.fillText(tick(step), plot.left + across(step, range) * plot.width, bottom + 7);
   }
   context.fillText("step", plot.left + plot.width / 2, bottom + 24);
   context.save();

@@ -1,6 +1,7 @@
 /** Scores by step and layer in bounded room: a row stands for one step, or for the mean of several. */
 
-import { countOf, lastOfPairs, MOST_ROWS, rowOf } from "./metric-series";
+import { folded, foldStarts } from "./folding";
+import { countOf, MOST_ROWS, rowOf } from "./metric-series";
 import type { Importance, StepRecord } from "./types";
 
 export class ImportanceSeries {
@@ -108,19 +109,26 @@ export class ImportanceSeries {
   }
 
   #fold(): void {
+    const rows = this.length;
     const counts = this.steps.map((_, row) => this.count(row));
+    const starts = foldStarts(counts, MOST_ROWS);
+    starts.forEach((first, at) => this.#join(at, first, (starts[at + 1] ?? rows) - 1, counts));
+    this.steps = folded(starts, rows, (_, last) => this.steps[last] as number);
+  }
+
+  /** Writes the mean of some rows over row `target`, which comes before them or is the first. */
+  #join(target: number, first: number, last: number, counts: readonly number[]): void {
     const { layers } = this;
-    for (let row = 0; row < this.steps.length; row += 2) {
-      const [ofA, ofB] = [counts[row] ?? 1, counts[row + 1] ?? 0];
-      for (const column of [this.scores, this.share, this.chance]) {
-        for (let layer = 0; layer < layers; layer++) {
-          const a = column[row * layers + layer] as number;
-          const b = ofB > 0 ? (column[(row + 1) * layers + layer] as number) : 0;
-          column[(row / 2) * layers + layer] = (a * ofA + b * ofB) / (ofA + ofB);
+    for (const column of [this.scores, this.share, this.chance]) {
+      for (let layer = 0; layer < layers; layer++) {
+        let [sum, weight] = [0, 0];
+        for (let row = first; row <= last; row++) {
+          sum += (column[row * layers + layer] as number) * (counts[row] as number);
+          weight += counts[row] as number;
         }
+        column[target * layers + layer] = sum / weight;
       }
     }
-    this.steps = lastOfPairs(this.steps);
   }
 
   #reserve(rows: number): void {

@@ -1,5 +1,6 @@
 /** Metrics by step in bounded room: a row stands for one step, or for several with their mean, lowest, highest. */
 
+import { folded, foldStarts } from "./folding";
 import type { Metrics, StepRecord } from "./types";
 
 /** Step metrics that the page draws or shows; others are left where they are. */
@@ -18,7 +19,7 @@ export type Metric = (typeof METRICS)[number];
 type Values = (number | null)[];
 type Columns = Record<Metric, Values>;
 
-/** Beyond so many rows, two neighbours become one. */
+/** Beyond so many rows, neighbours become one. */
 export const MOST_ROWS = 3000;
 
 export class MetricSeries {
@@ -90,14 +91,17 @@ export class MetricSeries {
   }
 
   #fold(): void {
+    const rows = this.length;
     const counts = this.steps.map((_, row) => this.count(row));
+    const starts = foldStarts(counts, MOST_ROWS);
     for (const metric of METRICS) {
-      this.mean[metric] = pairs(this.mean[metric], (a, b, row) => weighted(a, b, counts[row] ?? 1, counts[row + 1] ?? 1));
-      this.low[metric] = pairs(this.low[metric], (a, b) => Math.min(a, b));
-      this.high[metric] = pairs(this.high[metric], (a, b) => Math.max(a, b));
+      const [mean, low, high] = [this.mean[metric], this.low[metric], this.high[metric]];
+      this.mean[metric] = folded(starts, rows, (first, last) => average(mean, counts, first, last));
+      this.low[metric] = folded(starts, rows, (first, last) => extreme(low, Math.min, first, last));
+      this.high[metric] = folded(starts, rows, (first, last) => extreme(high, Math.max, first, last));
     }
-    this.steps = lastOfPairs(this.steps);
-    this.times = lastOfPairs(this.times);
+    this.times = folded(starts, rows, (_, last) => this.times[last] as number);
+    this.steps = folded(starts, rows, (_, last) => this.steps[last] as number);
   }
 }
 
@@ -118,25 +122,22 @@ export function countOf(lasts: readonly number[], start: number, row: number): n
   return (lasts[row] ?? 0) - (row > 0 ? (lasts[row - 1] as number) : start - 1);
 }
 
-/** Of each two neighbours the second; a last one without a neighbour stays. */
-export function lastOfPairs(values: readonly number[]): number[] {
-  return values.filter((_, row) => row % 2 === 1 || row === values.length - 1);
-}
-
 function columns(): Columns {
   return Object.fromEntries(METRICS.map((metric) => [metric, [] as Values])) as Columns;
 }
 
-function pairs(values: Values, both: (a: number, b: number, row: number) => number): Values {
-  const folded: Values = [];
-  for (let row = 0; row < values.length; row += 2) {
-    const a = values[row] ?? null;
-    const b = values[row + 1] ?? null;
-    folded.push(a === null || b === null ? (a ?? b) : both(a, b, row));
+/** The mean of what is known, by the steps that each row stands for. */
+function average(values: Values, counts: readonly number[], first: number, last: number): number | null {
+  let [sum, weight] = [0, 0];
+  for (let row = first; row <= last; row++) {
+    const value = values[row] ?? null;
+    if (value === null) continue;
+    sum += value * (counts[row] as number);
+    weight += counts[row] as number;
   }
-  return folded;
+  return weight > 0 ? sum / weight : null;
 }
 
-function weighted(a: number, b: number, ofA: number, ofB: number): number {
-  return (a * ofA + b * ofB) / (ofA + ofB);
+function extreme(values: Values, choose: (a: number, b: number) => number, first: number, last: number): number | null {
+  return values.slice(first, last + 1).reduce((best, value) => (best === null || value === null ? (best ?? value) : choose(best, value)), null);
 }

@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
 
+import { foldStarts } from "./folding";
 import { ImportanceSeries } from "./importance-series";
 import { MetricSeries, MOST_ROWS } from "./metric-series";
 import type { Importance, Metrics, StepRecord } from "./types";
@@ -49,7 +50,7 @@ test("a part of a series knows where it begins", () => {
   expect([0, 1, 2].map((row) => metrics.count(row))).toEqual([5, 5, 2]);
 });
 
-test("a page left open keeps its room: neighbours become one, means and extremes stay", () => {
+test("a page left open keeps its room: means and extremes stay", () => {
   const metrics = new MetricSeries();
   const steps = 2 * MOST_ROWS + 1;
   for (let number = 1; number <= steps; number++) metrics.append(step(number));
@@ -69,7 +70,7 @@ test("scores fold as metrics do, weighted by their steps, and no update is lost"
   expect(scores.length).toBeLessThanOrEqual(MOST_ROWS);
   expect(scores.updatesUpTo(scores.length - 1)).toEqual([2000, 2001, 2000]);
   expect([scores.lowest, scores.highest]).toEqual([-steps, steps]);
-  expect(scores.score(scores.length - 1, 0)).toBe(steps);
+  expect(scores.score(scores.length - 1, 0)).toBeCloseTo(steps, -1);
   expect(scores.first(0)).toBe(1);
 });
 
@@ -101,4 +102,17 @@ test("scores that were loaded have shares and chances", () => {
   expect(scores.append(step(7, [9, 9], [0]))).toBe(true);
   expect([scores.score(2, 0), scores.updatedShare(2, 0), scores.highest]).toEqual([9, 1, 9]);
   expect(Array.from(scores.scoresAt(1))).toEqual([1.5, 0]);
+});
+
+test("the past of a long series stays as fine as its newest part", () => {
+  const metrics = new MetricSeries();
+  for (let number = 1; number <= 40 * MOST_ROWS; number++) metrics.append(step(number));
+  const folded = metrics.steps.map((_, row) => metrics.count(row)).filter((count) => count > 1);
+  expect(Math.max(...folded)).toBeLessThan(8 * 40);
+  expect(metrics.rowOf(20 * MOST_ROWS)).toBeGreaterThan(metrics.length / 5);
+});
+
+test("rows are joined up to a bucket, and what is coarse stays", () => {
+  expect(foldStarts([1, 1, 1, 1, 1, 1, 1, 1], 8)).toEqual([0, 4]);
+  expect(foldStarts([9, 1, 1, 9], 20)).toEqual([0, 1, 3]);
 });

@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 
 import { configuration, flat } from "./configuration";
 import { secondsLeft } from "./eta";
-import { bytes, duration, plain, plural, significant, span } from "./format";
+import { bytes, duration, plain, plural, significant, span, tick } from "./format";
 import { jobsPath } from "./api";
 import { memoryOf } from "./memory";
 import { address, hashOfJob, parseRoute, tokenInHash } from "./route";
@@ -36,6 +36,10 @@ test("time left follows the pace and not a gap between attempts", () => {
   expect(secondsLeft(steps, times, 40, 50)).toBeCloseTo(20);
   expect(secondsLeft([1], [2], 1, 50)).toBeNull();
   expect(secondsLeft([1, 2], [0, 1], 2, null)).toBeNull();
+});
+
+test("numbers on an axis are short", () => {
+  expect([0, 0.5, 0.0005, 20_000, 250_000, 1_500_000, -0.25].map(tick)).toEqual(["0", "0.5", "5e−4", "20,000", "250k", "1.5M", "−0.25"]);
 });
 
 test("times on an axis and counts", () => {
