@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+from isthmus.cli.metered import MeteredFile, metered
+from isthmus.cli.terminal import Terminal
+from rich.console import Console
 
 from tests.unit.client.cli.commands import FILE, ROW, Scripted, answer, refusal, run
 
@@ -116,3 +122,39 @@ def test_download_never_leaves_the_folder(tmp_path: Path, monkeypatch: pytest.Mo
     service = Scripted({"GET /v1/files/file-1": answer(file), "GET /v1/files/file-1/content": answer(ROW)})
     assert service.run("files", "download", "file-1").stdout == "evil.jsonl\n"
     assert json.loads((tmp_path / "here" / "evil.jsonl").read_text()) == ROW
+
+
+def test_check_reads_csv_and_parquet(tmp_path: Path) -> None:
+    table = pa.table({"prompt": ["a", "b"], "completion": ["c", "d"]})
+    pq.write_table(table, tmp_path / "train.parquet")
+    (tmp_path / "train.csv").write_text("prompt,completion\na,c\n")
+    for name, rows in (("train.parquet", 2), ("train.csv", 1)):
+        found = json.loads(run("files", "check", str(tmp_path / name), "--json").stdout)
+        assert (found["rows"], found["format"]) == (rows, "prompt_completion")
+        assert found["container"] == name.partition(".")[2]
+
+
+def test_a_large_file_has_a_bar_on_a_terminal_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("isthmus.cli.metered.SHOWN_FROM_BYTES", 1)
+    path = Path(data_file(tmp_path, *[{"messages": ROW["messages"] * 40}] * 2000))
+    shown = {}
+    for is_terminal in (True, False):
+        err = Console(file=io.StringIO(), force_terminal=is_terminal, width=80)
+        with metered(path, "checking", Terminal(err=err)) as stream:
+            assert len(stream.read()) == path.stat().st_size
+        shown[is_terminal] = err.file.getvalue()  # type: ignore[attr-defined]  # a StringIO
+    assert "checking" in shown[True]
+    assert shown[False] == ""
+
+
+def test_a_metered_file_tells_how_far_it_is_and_can_go_back(tmp_path: Path) -> None:
+    path, seen = Path(data_file(tmp_path, *[ROW] * 1000)), list[int]()
+    with MeteredFile(path, seen.append) as raw, io.BufferedReader(raw, 4096) as stream:
+        whole = b"".join(iter(lambda: stream.read(1000), b""))
+        told = list(seen)
+        stream.seek(0)
+        assert stream.readline() == whole.splitlines(keepends=True)[0]
+    assert told[0] == 4096
+    assert told == sorted(told)
+    assert told[-1] == len(whole) == path.stat().st_size
+    assert seen[len(told)] == 4096
