@@ -109,7 +109,7 @@ test("the past of a long series stays as fine as its newest part", () => {
   for (let number = 1; number <= 40 * MOST_ROWS; number++) metrics.append(step(number));
   const folded = metrics.steps.map((_, row) => metrics.count(row)).filter((count) => count > 1);
   expect(Math.max(...folded)).toBeLessThan(8 * 40);
-  expect(metrics.rowOf(20 * MOST_ROWS)).toBeGreaterThan(metrics.length / 5);
+  expect(metrics.rowOf(20 * MOST_ROWS)).toBeGreaterThan(MOST_ROWS / 16);
 });
 
 test("rows are joined up to a bucket, and what is coarse stays", () => {
