@@ -7,10 +7,11 @@ import io
 import time
 from pathlib import Path
 
+import httpx2
 import pytest
 from isthmus import BadRequest, Isthmus, IsthmusError, NotFound
 
-from tests.contract.conftest import DATA, ROWS
+from tests.contract.conftest import DATA, ROWS, Service
 
 
 def test_a_file_goes_up_and_comes_down(client: Isthmus, tmp_path: Path) -> None:
@@ -81,3 +82,19 @@ def test_a_large_file_comes_in_parts(client: Isthmus) -> None:
     assert client.files.content(done.file.id) == DATA
     other = client.uploads.create(filename="big.jsonl", size=5, mime_type="text/jsonl")
     assert client.uploads.cancel(other.id).status == "cancelled"
+
+
+def test_a_download_goes_on_where_another_broke_off(service: Service, tmp_path: Path) -> None:
+    answers: list[tuple[int, str | None]] = []
+
+    def note(answer: httpx2.Response) -> None:
+        answers.append((answer.status_code, answer.headers.get("content-range")))
+
+    http = httpx2.Client(event_hooks={"response": [note]})
+    with http, Isthmus(base_url=service.url, api_key=service.key, http_client=http) as client:
+        file = client.files.create(file=DATA, name="a.jsonl")
+        (tmp_path / "a.jsonl.part").write_bytes(DATA[:100])
+        path = client.files.download(file.id, tmp_path / "a.jsonl")
+    assert path.read_bytes() == DATA
+    assert answers[-1] == (206, f"bytes 100-{len(DATA) - 1}/{len(DATA)}")
+    assert [found.name for found in tmp_path.iterdir()] == ["a.jsonl"]
