@@ -163,6 +163,11 @@ test("a running job is followed through the death of the API, without a gap or a
   const job = await create({ ...LONG, suffix: "long" });
   await page.evaluate((id) => (location.hash = `#/jobs/${id}`), job.id);
   await until("ten steps are drawn", async () => (await read(page)).points >= 10);
+  const delays = await until("twenty draws were timed", async () => {
+    const found = await page.evaluate(() => globalThis.delays);
+    return found.length >= 20 && found.sort((a, b) => a - b);
+  });
+  console.log(`step to pixel: median ${Math.round(delays[delays.length >> 1])} ms, p90 ${Math.round(delays[Math.floor(delays.length * 0.9)])} ms of ${delays.length} draws`);
   await shoot(page, "job-running");
   process.kill(service.apiPid, "SIGKILL");
   await until("the page says that it is cut off", async () => (await read(page)).link !== "live", 20);
@@ -175,10 +180,6 @@ test("a running job is followed through the death of the API, without a gap or a
   assert.equal(await page.evaluate(() => globalThis.kept), true);
   // The heatmap has a column a step while there is room for it.
   if (now.points < 500) assert.equal(now.cells, now.points * now.layers);
-  const delays = (await page.evaluate(() => globalThis.delays)).sort((a, b) => a - b);
-  assert.ok(delays.length > 5);
-  console.log(`step to pixel: median ${Math.round(delays[delays.length >> 1])} ms, p90 ${Math.round(delays[Math.floor(delays.length * 0.9)])} ms of ${delays.length} draws`);
-
   await page.getByRole("button", { name: `Pause ${job.id}` }).click();
   await until("it is paused", async () => (await read(page)).state === "paused");
   await page.getByRole("button", { name: `Resume ${job.id}` }).click();
