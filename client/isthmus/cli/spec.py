@@ -46,8 +46,10 @@ def read_spec(place: str) -> dict[str, Any]:
     """A spec from a file or, for `-`, from stdin; YAML or JSON. Raises UsageFault."""
     try:
         text = sys.stdin.read() if place == STDIN else Path(place).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageFault(f"{place}: cannot be read ({error})") from error
+    except OSError as error:
+        raise UsageFault(f"{place}: cannot be read ({error.strerror})") from error
+    except UnicodeDecodeError as error:
+        raise UsageFault(f"{place}: cannot be read (it is no UTF-8 text)") from error
     name = "stdin" if place == STDIN else place
     found = parse(text, name)
     if not isinstance(found, dict) or not all(isinstance(key, str) for key in found):
