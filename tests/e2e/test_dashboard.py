@@ -17,6 +17,7 @@ MINUTES = 8
 
 
 @pytest.mark.browser
+@pytest.mark.timeout(60 * MINUTES)
 def test_the_journeys_of_the_dashboard(stack: Service, tmp_path: Path) -> None:
     chromium = next(
         path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))
