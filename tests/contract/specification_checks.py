@@ -29,6 +29,7 @@ SEMANTIC = frozenset(
         "invalid_purpose",
         "job_ended",
         "job_not_ended",
+        "key_ended",
         "model_not_found",
         "plan_unavailable",
         "project_archived",
@@ -36,6 +37,8 @@ SEMANTIC = frozenset(
         "unknown_device",
         "unsupported_integration",
         "unsupported_method",
+        "webhook_disabled",
+        "webhook_unreachable",
     }
 )
 """Codes that tell of an object that is not there, or not so: of the world, not of the request's shape."""
