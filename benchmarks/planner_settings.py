@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import product
 from typing import Any
 
 from ist_core.catalog import SMOLLM2
 
-STEPS = 4
-"""Of the runs that are like those of the fit; the others go on for an epoch, to meet the longest rows."""
 PRECISIONS = ("float32", "bfloat16")
 GPT2, LLAMA = "gpt2-40M", "llama-60M"
 """Random models that this benchmark makes; nothing of the planner was fitted on them."""
@@ -28,16 +26,13 @@ class Case:
     fitted: bool = True
     """Whether the allocator's two constants were fitted on runs like it."""
     method: str = "supervised"
-    max_steps: int | None = STEPS
-    """None: all steps of an epoch."""
 
     @property
     def spec(self) -> dict[str, Any]:
-        """The job without its file."""
+        """The job without its file: one epoch, so that it meets its longest rows."""
         return {
             "model": SMOLLM2,
             "max_length": self.length,
-            "max_steps": self.max_steps,
             "n_epochs": 1,
             "method": {"type": self.method},
             **self.keys,
@@ -57,7 +52,7 @@ def quick_cases() -> list[Case]:
 def _selections() -> list[Case]:
     """Policies and fractions."""
     chosen = [("importance", 0.25), ("contiguous", 0.25), ("importance", 0.5), ("static", 0.5)]
-    return [replace(_case(4, 64, ist, "float32"), max_steps=None) for ist in chosen]
+    return [_case(4, 64, ist, "float32") for ist in chosen]
 
 
 def _sizes() -> list[Case]:
@@ -96,9 +91,9 @@ def _unseen() -> list[Case]:
         (LLAMA, 128, {**plain, "model": LLAMA}),
     ]
     found = [
-        Case(f"{name}, {precision}", length, {**keys, "precision": precision}, fitted=False, max_steps=None)
+        Case(f"{name}, {precision}", length, {**keys, "precision": precision}, fitted=False)
         for (name, length, keys), precision in product(rows, PRECISIONS)
         if precision == "float32" or name in IN_BFLOAT16
     ]
     keys = {**plain, "batch_size": 2, "precision": "float32"}
-    return [*found, Case("dpo, float32", 64, keys, fitted=False, method="dpo", max_steps=None)]
+    return [*found, Case("dpo, float32", 64, keys, fitted=False, method="dpo")]
