@@ -10,7 +10,9 @@ import platform
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 from benchmarks.live import ingest, latency, peers_run, readback, requests, stack
@@ -42,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print(table(results))
     given.output.parent.mkdir(parents=True, exist_ok=True)
     given.output.write_text(json.dumps(results.as_json(), indent=2) + "\n")
-    return 0
+    return 1 if results.failed else 0
 
 
 def run(sizes: Sizes, peers: Path | None, *, say: Callable[[str], None]) -> Results:
@@ -50,25 +52,45 @@ def run(sizes: Sizes, peers: Path | None, *, say: Callable[[str], None]) -> Resu
     began = time.monotonic()
     results = Results(machine=_machine(), sizes=dataclasses.asdict(sizes), jobs=sizes.jobs)
     with tempfile.TemporaryDirectory(prefix="isthmus-bench-") as folder, stack.running(Path(folder)) as ours:
-        say(f"ingest: {sizes.records:,} records")
-        results.ingest = ingest.measure(ours, sizes.records)
-        for size in (sizes.shared_series, sizes.series):
-            say(f"read-back: a series of {size:,} points")
-            results.reads.append(readback.measure(ours, size, sizes.points))
-        for watchers in sizes.watchers:
-            say(f"latency: {watchers:,} watchers")
-            results.latencies.append(
-                latency.measure(ours, watchers, sizes.watched_seconds, sizes.steps_a_second)
-            )
-        say(f"requests: {sizes.jobs:,} jobs")
-        asked = requests.prepare(ours, sizes.jobs)
-        for connections in sizes.connections:
-            for name, paths in asked.items():
-                results.loads.append(requests.measure(ours, name, paths, connections, sizes.load_seconds))
+        for name, measure in _measures(ours, sizes, results):
+            say(name)
+            try:
+                measure()
+            except Exception as error:  # the others are still worth their time
+                traceback.print_exc()
+                results.failed[name] = f"{type(error).__name__}: {error}"
     say("MLflow, trackio, Aim")
     results.peers = peers_run.measure(peers, sizes)
     results.seconds = time.monotonic() - began
     return results
+
+
+def _measures(ours: stack.Stack, sizes: Sizes, results: Results) -> Iterator[tuple[str, Callable[[], None]]]:
+    """Each measure of ours: its name, and what adds its figures to the results."""
+
+    def ingested() -> None:
+        results.ingest = ingest.measure(ours, sizes.records)
+
+    def read(size: int) -> None:
+        results.reads.append(readback.measure(ours, size, sizes.points))
+
+    def watched(watchers: int) -> None:
+        found = latency.measure(ours, watchers, sizes.watched_seconds, sizes.steps_a_second)
+        results.latencies.append(found)
+
+    def asked() -> None:
+        paths = requests.prepare(ours, sizes.jobs)
+        for connections in sizes.connections:
+            for name, of_name in paths.items():
+                found = requests.measure(ours, name, of_name, connections, sizes.load_seconds)
+                results.loads.append(found)
+
+    yield f"ingest: {sizes.records:,} records", ingested
+    for size in (sizes.shared_series, sizes.series):
+        yield f"read-back: a series of {size:,} points", partial(read, size)
+    for watchers in sizes.watchers:
+        yield f"latency: {watchers:,} watchers", partial(watched, watchers)
+    yield f"requests: {sizes.jobs:,} jobs", asked
 
 
 def _machine() -> dict[str, object]:

@@ -39,11 +39,12 @@ def table(results: Results) -> str:
         ),
         _part(
             "Step to client",
-            ("frames", "p50 ms", "p99 ms", "max ms"),
+            ("frames", "missing", "p50 ms", "p99 ms", "max ms"),
             [
                 (
                     f"{row['watchers']:,} watchers",
                     f"{row['frames']:,}",
+                    f"{row['frames_missing']:,}",
                     *(f"{row[name]:.1f}" for name in ("p50_ms", "p99_ms", "max_ms")),
                 )
                 for row in found["latency"]

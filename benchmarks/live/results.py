@@ -41,6 +41,8 @@ class Results:
     latencies: list[Latency] = field(default_factory=list)
     loads: list[Load] = field(default_factory=list)
     peers: Peers = field(default_factory=Peers)
+    failed: dict[str, str] = field(default_factory=dict)
+    """Why a measure of ours came to nothing."""
     seconds: float = 0.0
 
     def targets(self) -> list[Target]:
@@ -67,7 +69,7 @@ class Results:
             "read_back": [found.row() for found in [*self.reads, *self.peers.reads]],
             "latency": [found.row() for found in self.latencies],
             "requests": [found.row() for found in self.loads],
-            "missing": self.peers.missing,
+            "missing": {**self.failed, **self.peers.missing},
         }
 
     def _ingest(self, peer: str, times: float) -> Target:
@@ -87,11 +89,10 @@ class Results:
     def _latency(self) -> Target:
         most = max(self.latencies, key=lambda found: found.watchers, default=None)
         watchers = 0 if most is None else most.watchers
-        return _below(
-            f"p99 from step to client with {watchers:,} watchers, ms",
-            None if most is None else most.p99,
-            LATENCY_MS,
-        )
+        name = f"p99 from step to client with {watchers:,} watchers, ms"
+        if most is None or most.missing or most.cut_off:
+            return _below(name, None, LATENCY_MS)  # what is slowest did not come at all
+        return _below(name, most.p99, LATENCY_MS)
 
     def _answers(self, name: str) -> Target:
         """Of the answers to one connection that waits for each: what a client sees of a service at ease."""

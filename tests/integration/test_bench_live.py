@@ -73,6 +73,8 @@ def test_what_reaches_every_target_meets_them() -> None:
         ({"reads": [Read("Isthmus", 50, 0.002, 10, True)]}, [4]),
         ({"reads": [Read("Isthmus", 500, 0.001, 10, True)]}, [3, 4]),
         ({"latencies": [Latency(10, 5, 50, 1.0, 100.0, 300.0)]}, [5]),
+        ({"latencies": [Latency(10, 5, 49, 1.0, 9.0, 9.0, missing=1)]}, [5]),
+        ({"latencies": [Latency(10, 5, 50, 1.0, 9.0, 9.0, cut_off=1)]}, [5]),
         ({"loads": [Load("list", 1, 1.0, 1.0, 25.0), Load("retrieve", 8, 1.0, 1.0, 1.0)]}, [6, 7]),
     ],
 )
