@@ -6,7 +6,7 @@ import { across, rowTop, scale, width as stepsIn, wholeTicks, type Cell, type Gr
 import type { Range } from "./view.svelte";
 
 /** Room for the axes; the loss chart keeps the same, so that the steps of both stand in line. */
-export const GUTTER = { left: 48, right: 10, top: 8, bottom: 40 } as const;
+export const GUTTER = { left: 56, right: 16, top: 8, bottom: 40 } as const;
 
 export interface Look {
   width: number;
