@@ -1,75 +1,20 @@
-"""Checkpoints between a trainer's folder and object storage: there as they are written, back to resume."""
+"""Checkpoints from object storage back to a trainer's folder, to go on from."""
 
 from __future__ import annotations
 
 import hashlib
-import logging
 from collections.abc import Callable, Iterator
-from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ist_core.checkpoint import Checkpoint as CheckpointFolder
 from ist_core.errors import CheckpointError
-from ist_core.records import Checkpointed, Message
-from store.checkpoints import checkpoint_prefix, forsake, resumable_checkpoints
+from ist_core.records import Message
+from store.checkpoints import forsake, resumable_checkpoints
 from store.database import Database
-from store.objects import CHUNK_BYTES, ObjectInfo, ObjectNotFound, ObjectsAway, ObjectStore
+from store.objects import CHUNK_BYTES, ObjectNotFound, ObjectStore
 from store.tables import Checkpoint
 from worker.retry import until_back
-
-logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Uploaded:
-    """A checkpoint whose objects are stored, and whose row is still to be written."""
-
-    step: int
-    metrics: dict[str, float]
-    stored: tuple[ObjectInfo, ...]
-
-
-class Uploads:
-    """Stores what one attempt's engine writes into its output folder."""
-
-    def __init__(self, objects: ObjectStore, job_id: str, attempt: int, output: Path) -> None:
-        self._objects = objects
-        self._job_id = job_id
-        self._attempt = attempt
-        self._output = output
-
-    def store(self, item: Checkpointed) -> Uploaded | Message | None:
-        """Upload a checkpoint; a warning when that fails, for training can go on without it.
-
-        None: its folder is gone, because the engine, which keeps the newest two, is so far ahead.
-        """
-        folder, stored = self._output / item.path, []
-        prefix = checkpoint_prefix(self._job_id, self._attempt, item.step)
-        try:
-            for path in sorted(path for path in folder.rglob("*") if path.is_file()):
-                with path.open("rb") as source:
-                    key = prefix + path.relative_to(folder).as_posix()
-                    stored.append(self._objects.put(key, source))
-            if folder.is_dir():
-                return Uploaded(item.step, item.metrics, tuple(stored))
-        except (OSError, ObjectsAway) as error:
-            self._remove(stored)
-            if folder.is_dir():
-                logger.warning("the checkpoint of step %d could not be stored: %s", item.step, error)
-                text = f"The checkpoint of step {item.step} could not be stored ({error}); training goes on"
-                return Message(text, "warn", {"step": item.step})
-        else:
-            self._remove(stored)
-        return None
-
-    def _remove(self, stored: list[ObjectInfo]) -> None:
-        for item in stored:
-            with suppress(
-                OSError, ObjectsAway
-            ):  # what cannot be removed now is removed when the job is trimmed
-                self._objects.delete(item.key)
 
 
 class Resumption:

@@ -14,7 +14,7 @@ from store.events import append_events
 from store.runs import record_start
 from store.series import count_reported, note_reported
 from store.steps import append_steps
-from worker.checkpoints import Uploaded
+from worker.uploads import Uploaded
 
 Item = Started | StepRecord | Message | Uploaded
 """What is written of what was emitted."""

@@ -15,8 +15,8 @@ from ist_core.records import Checkpointed, Emitted
 from store import bus
 from store.database import DATABASE_AWAY, Database
 from worker.buffer import Buffer
-from worker.checkpoints import Uploads
 from worker.delivery import Delivery, Item, JobLost
+from worker.uploads import Uploads
 
 BACKOFF_SECONDS = (0.25, 0.5, 1.0, 2.0)
 DUMP_SECONDS = 1.0

@@ -29,13 +29,14 @@ from store.object_storage import open_objects
 from store.objects import ObjectStore
 from store.settings import Settings, get_settings
 from store.tables import Job
-from worker.checkpoints import Resumption, Uploads
+from worker.checkpoints import Resumption
 from worker.delivery import JobLost
 from worker.provenance import note_provenance
 from worker.publish import Publication
 from worker.reporter import Reporter
 from worker.retry import until_back
 from worker.scratch import Scratch
+from worker.uploads import Uploads
 
 logger = logging.getLogger(__name__)
 

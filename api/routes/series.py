@@ -130,6 +130,7 @@ def _check_size(points: int | None, limit: int | None) -> None:
         raise bad_request(
             "points: cannot be given together with limit; choose the steps by after_step and before_step",
             param="points",
+            code="conflicting_parameters",
         )
 
 

@@ -29,7 +29,7 @@ ANSWERS: dict[int | str, dict[str, object]] = {
     **ERRORS,
     200: {
         "description": "One event a frame (StreamFrame): `event` is its type, `data` its JSON, `id` a cursor",
-        "content": {"text/event-stream": {"schema": {"type": "string"}}},
+        "content": {"text/event-stream": {}},
     },
     204: {"description": "`Last-Event-ID: end`: the job has ended and all was sent"},
 }

@@ -12,8 +12,8 @@ from ist_core.records import StepRecord
 from store import runs
 from store.objects import LocalObjects
 from tests.factories import make_job
-from worker.checkpoints import Uploads
 from worker.reporter import Reporter
+from worker.uploads import Uploads
 
 LEASE_SECONDS = 3600.0
 

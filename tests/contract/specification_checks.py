@@ -13,8 +13,8 @@ from schemathesis.generation import GenerationMode
 
 SEMANTIC = frozenset(
     {
-        "conflicting_parameters",
         "base_model",
+        "conflicting_parameters",
         "default_project",
         "file_in_use",
         "idempotency_key_reused",

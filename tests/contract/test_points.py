@@ -97,7 +97,7 @@ def test_what_cannot_be_asked_for_is_told(service: Service, long_job: str) -> No
         known = "learning_rate, loss, trained_tokens"
         assert message == f"keys: the job has no metric nothing; it has {known}"
     both = ask(service, f"{long_job}/metrics", points=5, limit=5)
-    assert "limit" in check_error(both, 400, code="invalid_request", param="points")
+    assert "limit" in check_error(both, 400, code="conflicting_parameters", param="points")
     check_error(ask(service, f"{long_job}/importance", points=0), 400, code="invalid_value", param="points")
     check_error(ask(service, f"{long_job}/export", format="xls"), 400, code="invalid_value", param="format")
 

@@ -21,8 +21,9 @@ from store.objects import LocalObjects, ObjectInfo
 from store.runs import Claim
 from store.tables import Checkpoint
 from tests.factories import claim, claimed
-from worker.checkpoints import Resumption, Uploaded, Uploads
+from worker.checkpoints import Resumption
 from worker.trimmer import Trimmer
+from worker.uploads import Uploaded, Uploads
 
 PARTS = {"adapter/weights": b"weights", "state.safetensors": b"moments"}
 

@@ -24,10 +24,10 @@ from tests.factories import claim, claimed, read_job, step
 from worker import buffer as buffer_module
 from worker import reporter as reporter_module
 from worker.buffer import Buffer
-from worker.checkpoints import Uploads
 from worker.leftovers import deliver_left
 from worker.reporter import Reporter
 from worker.spool import CHUNK, read_left
+from worker.uploads import Uploads
 
 MANY = 100_000
 

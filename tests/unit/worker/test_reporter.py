@@ -20,9 +20,9 @@ from store.stream import read_stream
 from store.tables import Event
 from tests.factories import claim, claimed, read_job, step, tenant
 from worker import reporter as reporter_module
-from worker.checkpoints import Uploaded, Uploads
 from worker.delivery import JobLost
 from worker.reporter import Reporter
+from worker.uploads import Uploaded, Uploads
 
 STARTED = Started(
     total_steps=200, layers=2, examples=3, trainable_parameters=10, total_parameters=1000, device="cpu"
