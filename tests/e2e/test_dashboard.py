@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ import pytest
 from tests.e2e import service
 from tests.e2e.service import Service
 
+PROGRAMS = Path(sys.executable).parent
 WEB = Path(__file__).parents[2] / "web"
 MINUTES = 8
 
@@ -37,3 +39,21 @@ def test_the_journeys_of_the_dashboard(stack: Service, tmp_path: Path) -> None:
     )  # fmt: skip
     assert answer.returncode == 0, answer.stdout + answer.stderr
     print(answer.stdout)
+    _run_the_code(tmp_path, stack)
+
+
+def _run_the_code(folder: Path, stack: Service) -> None:
+    """Do what the page of a new job says does the same as its form: it makes a job, or plans one."""
+    programs = os.environ | {"ISTHMUS_API_KEY": stack.api_key, "PATH": f"{PROGRAMS}:{os.environ['PATH']}"}
+    plan = (folder / "code.CLI").read_text().replace("--watch", "--dry-run")
+    for command in (
+        ["bash", str(folder / "code.curl")],
+        [sys.executable, str(folder / "code.openai")],
+        ["bash", "-ec", plan],
+        [sys.executable, str(folder / "code.isthmus")],
+    ):
+        ran = subprocess.run(command, env=programs, capture_output=True, text=True, timeout=120, check=False)
+        assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert ran.stdout.startswith("ft:tiny:")
+    made = [job for job in stack.client.fine_tuning.jobs.list(limit=10) if job.metadata == {"team": "web"}]
+    assert len(made) == 4  # the form's, curl's, openai's and the SDK's

@@ -1,6 +1,6 @@
 /** What the browser tests share: a page that notes every fault, and looks at what a page shows to machines. */
 
-import { mkdirSync } from "node:fs";
+import { mkdirSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -111,6 +111,11 @@ export async function audit(page) {
   return violations
     .filter(({ impact }) => SERIOUS.has(impact))
     .map(({ id, nodes: [first, ...more] }) => `${id}: ${first.target} ${first.failureSummary} (and ${more.length} more)`);
+}
+
+/** Leaves a text beside the screenshots, for whoever started the tests. */
+export function leave(name, text) {
+  if (SHOTS) writeFileSync(join(SHOTS, name), text);
 }
 
 export async function shoot(page, name) {

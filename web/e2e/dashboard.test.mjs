@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 
-import { api, audit, enter, go, launch, open, read, service, shoot, until } from "./browser.mjs";
+import { api, audit, enter, go, launch, leave, open, read, service, shoot, until } from "./browser.mjs";
 
 const MODEL = "tiny";
 const ROWS = Array.from({ length: 48 }, (_, n) => ({
@@ -94,12 +94,17 @@ test("a file is checked, a job is made in the form and watched to its end", asyn
   await page.getByLabel("Batch size").fill("2");
   await page.getByLabel("Suffix").fill("form");
   await page.getByLabel("Metadata").fill("team=web");
+  await page.locator("summary", { hasText: "Adapter" }).click();
+  await page.getByLabel("DoRA").check();
+  await page.getByLabel("Modules").fill("q_proj, v_proj");
+  await page.locator("summary", { hasText: "Adapter" }).getByText("2 changed").waitFor();
   await page.locator("[data-verdict=fits]").waitFor();
   await page.getByText(/Tokens a row/).waitFor();
   for (const [name, words] of [["openai", "extra_body"], ["isthmus", "client.jobs.create"], ["CLI", "--suffix form"], ["curl", '"team": "web"']]) {
     await page.getByText(name, { exact: true }).click();
     const code = await page.locator(`[data-code="${name}"]`).textContent();
-    if (name !== "openai") assert.ok(code.includes(words), code);
+    assert.ok(code.includes(words), code);
+    leave(`code.${name}`, code);
   }
   await shoot(page, "new");
   await page.getByRole("button", { name: "Create job" }).click();
