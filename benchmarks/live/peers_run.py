@@ -77,7 +77,8 @@ def _run(
         found.missing[name] = "not asked for"
         return None
     with tempfile.TemporaryDirectory(prefix=f"bench-{peer}-") as folder:
-        program = [str(python), "-m", f"{PROGRAMS}.{peer}_peer"]
+        # Not resolved: the link to an interpreter is what tells it of its environment.
+        program = [str(python.absolute()), "-m", f"{PROGRAMS}.{peer}_peer"]
         command = [*program, measure, "--size", str(size), "--folder", folder, *more]
         try:
             done = subprocess.run(

@@ -24,10 +24,10 @@ class Sizes:
     points: int = 1000
     """Points asked for."""
     watchers: tuple[int, ...] = (1, 100, 1000)
-    watched_seconds: float = 15.0
+    watched_seconds: float = 25.0
     steps_a_second: float = 5.0
     jobs: int = 100_000
-    load_seconds: float = 8.0
+    load_seconds: float = 6.0
     connections: tuple[int, ...] = (1, 8)
 
 
