@@ -46,6 +46,7 @@ def _run_the_code(folder: Path, stack: Service) -> None:
     """Do what the page of a new job says does the same as its form: it makes a job, or plans one."""
     programs = os.environ | {"ISTHMUS_API_KEY": stack.api_key, "PATH": f"{PROGRAMS}:{os.environ['PATH']}"}
     plan = (folder / "code.CLI").read_text().replace("--watch", "--dry-run")
+    said = []
     for command in (
         ["bash", str(folder / "code.curl")],
         [sys.executable, str(folder / "code.openai")],
@@ -54,6 +55,7 @@ def _run_the_code(folder: Path, stack: Service) -> None:
     ):
         ran = subprocess.run(command, env=programs, capture_output=True, text=True, timeout=120, check=False)
         assert ran.returncode == 0, ran.stdout + ran.stderr
-    assert ran.stdout.startswith("ft:tiny:")
+        said.append(ran.stdout)
+    assert said[-1].startswith("ft:tiny:")
     made = [job for job in stack.client.fine_tuning.jobs.list(limit=10) if job.metadata == {"team": "web"}]
     assert len(made) == 4  # the form's, curl's, openai's and the SDK's
