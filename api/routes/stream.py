@@ -62,8 +62,8 @@ async def stream_events(
     caller: Annotated[Caller, Depends(require_key)],
     after: Annotated[int, Query(ge=0, le=MAX_CURSOR, description="A cursor: what follows it is sent")] = 0,
     last_event_id: Annotated[
-        str | None, Header(pattern=r"^(\d{1,19}|end)?$", description="As `after`, which it overrides")
-    ] = None,
+        str, Header(pattern=r"^(\d{1,19}|end)?$", description="As `after`, which it overrides")
+    ] = "",
 ) -> Response:
     """Follow a job: the job as it is, its events and steps after the cursor, then what is new, to its end.
 

@@ -5739,7 +5739,7 @@ export interface operations {
             };
             header?: {
                 /** @description As `after`, which it overrides */
-                "last-event-id"?: string | null;
+                "last-event-id"?: string;
             };
             path: {
                 job_id: string;
