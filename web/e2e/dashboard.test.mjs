@@ -148,7 +148,9 @@ test("the charts are looked at: time, log scale, zoom, layers of an earlier step
   await page.getByRole("heading", { name: "Layers at step 19" }).waitFor();
   await page.getByRole("button", { name: "back to now" }).click();
   await page.getByRole("button", { name: /show all/ }).click();
-  const box = await page.locator('[data-figure="loss"] .u-over').boundingBox();
+  const over = page.locator('[data-figure="loss"] .u-over');
+  await over.scrollIntoViewIfNeeded();
+  const box = await over.boundingBox();
   await page.mouse.move(box.x + box.width * 0.3, box.y + 60);
   await page.mouse.down();
   await page.mouse.move(box.x + box.width * 0.6, box.y + 60, { steps: 5 });

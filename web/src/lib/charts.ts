@@ -50,7 +50,7 @@ export function chartOptions(lines: readonly Line[], frame: Frame): uPlot.Option
     },
     axes: [
       { ...axis, size: 24, gap: 6, grid: { show: false }, ...xTicks(frame) },
-      { ...axis, size: GUTTER.left, gap: 8, values: (_, splits) => splits.map((value) => (value === null ? "" : tick(value))) },
+      { ...axis, size: GUTTER.left, gap: 8, ...(frame.logarithmic ? LOG_TICKS : {}), values: (_, splits) => splits.map((value) => (value === null ? "" : tick(value))) },
     ],
     series: [{}, ...lines.map(series)],
     bands: frame.bands.map(({ between, fill }) => ({ series: between, fill: resolve(fill) })),
@@ -96,6 +96,22 @@ function xTicks({ kind, width }: Frame): Pick<uPlot.Axis, "splits" | "values"> {
     splits: (_, __, low, high) => timeTicks(low, high, width / 90),
     values: (_, splits) => splits.map(span),
   };
+}
+
+/** uPlot's own never end for a range that does not begin at a power of ten. */
+const LOG_TICKS: Pick<uPlot.Axis, "splits" | "filter"> = {
+  splits: (_, __, low, high) => logTicks(low, high),
+  filter: (_, splits) => splits,
+};
+
+/** 1, 2 and 5 of each power of ten from `low` to `high`; the powers alone where they are many. */
+export function logTicks(low: number, high: number): number[] {
+  if (!(low > 0) || !(high >= low) || !Number.isFinite(high)) return [];
+  const [first, last] = [Math.floor(Math.log10(low)), Math.ceil(Math.log10(high))];
+  const factors = last - first > 3 ? [1] : [1, 2, 5];
+  const ticks: number[] = [];
+  for (let power = first; power <= last; power++) for (const factor of factors) ticks.push(Number(`${factor}e${power}`));
+  return ticks.filter((tick) => tick >= low && tick <= high);
 }
 
 const ROUND_SECONDS = [1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 14_400, 28_800, 43_200, 86_400];

@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 
 import { darkMap, lightMap, luminance } from "./colormap";
 import { axisEnds, clampRange, places, stepAt } from "./chart-axis";
-import { timeTicks } from "./charts";
+import { logTicks, timeTicks } from "./charts";
 import { across, bin, cellAt, rowTop, scale, stepExtent, wholeTicks } from "./heatmap";
 import { ImportanceSeries } from "./importance-series";
 import { MetricSeries } from "./metric-series";
@@ -91,6 +91,12 @@ test("ticks are whole and few", () => {
 test("ticks of time are round", () => {
   expect(timeTicks(0, 130, 5)).toEqual([0, 30, 60, 90, 120]);
   expect(timeTicks(0, 10 * 86_400, 4)).toEqual([0, 3, 6, 9].map((days) => days * 86_400));
+});
+
+test("ticks of a log scale are round, and few", () => {
+  expect(logTicks(0.0101, 3.4)).toEqual([0.02, 0.05, 0.1, 0.2, 0.5, 1, 2]);
+  expect(logTicks(2e-7, 30)).toEqual([1e-6, 1e-5, 1e-4, 1e-3, 0.01, 0.1, 1, 10]);
+  expect([logTicks(0, 1), logTicks(NaN, 1), logTicks(1, Infinity)]).toEqual([[], [], []]);
 });
 
 test("a sparkline spans its box", () => {
