@@ -229,7 +229,7 @@ test("jobs are compared by step, time and tokens", async () => {
   const jobs = [];
   for (const share of [0.25, 0.75]) jobs.push(await create({ suffix: `share-${share * 100}`, seed: 1, hyperparameters: { n_epochs: 2, batch_size: 4 }, ist: { update_fraction: share } }));
   for (const { id } of jobs) await until("the job is done", async () => (await api("GET", `/v1/fine_tuning/jobs/${id}`)).state === "succeeded");
-  for (const { suffix } of jobs) await page.getByRole("checkbox", { name: new RegExp(suffix) }).check();
+  for (const { id } of jobs) await page.getByRole("checkbox", { name: new RegExp(id) }).check();
   await page.getByRole("link", { name: "Compare 2 jobs" }).click();
   await page.locator('[data-figure="compare"][data-lines="2"] canvas').waitFor();
   for (const axis of ["time", "tokens", "steps"]) await page.getByText(axis, { exact: true }).click();
