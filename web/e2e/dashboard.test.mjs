@@ -197,7 +197,7 @@ test("a running job is followed through the death of the API, without a gap or a
   await dialog.getByRole("button", { name: "Cancel job" }).click();
   await page.getByRole("heading", { name: "The job was cancelled" }).waitFor({ timeout: 30_000 });
   // What a browser says by itself of an address that does not answer is no fault of the page.
-  const others = faults.filter((fault) => !/ERR_CONNECTION_|WebSocket connection|50[0-9]/.test(fault));
+  const others = faults.filter((fault) => !/net::ERR_|WebSocket connection|50[0-9]/.test(fault));
   assert.deepEqual(others, []);
   await context.close();
 });
