@@ -18,6 +18,8 @@ import openai
 import psutil
 from websockets.sync.client import connect
 
+from standalone.ports import free_port
+
 WAIT_SECONDS = 120.0
 
 
@@ -63,7 +65,16 @@ def start(data_dir: Path) -> Service:
     output = data_dir / "stack.out"
     with output.open("w") as file:
         process = subprocess.Popen(
-            [sys.executable, "-m", "standalone", "up", "--data-dir", str(data_dir), "--port", "8600"],
+            [
+                sys.executable,
+                "-m",
+                "standalone",
+                "up",
+                "--data-dir",
+                str(data_dir),
+                "--port",
+                str(free_port()),
+            ],
             stdout=file,
             stderr=subprocess.STDOUT,
             text=True,
