@@ -6,9 +6,10 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Self
 
-from anyio import CapacityLimiter, to_thread
+from anyio import CapacityLimiter
 
 from api.errors import bad_request, unauthorized
 from api.history import History, SingleFlight
@@ -16,6 +17,7 @@ from api.job_reader import JobReader, Look, Snapshot
 from api.keyring import KeyRing
 from api.live import LiveHub
 from api.strip import Frame, Slice, Strip
+from api.threads import in_thread
 from api.wire.frames import EndFrame
 from store.database import DATABASE_AWAY, Database
 from store.keys import Holder
@@ -90,18 +92,18 @@ class Feed:
             return False
 
     async def _start(self) -> Strip:
-        tip = await to_thread.run_sync(self.reader.tip, limiter=self._threads)
+        tip = await in_thread(self.reader.tip, self._threads)
         return Strip(tip, tip)
 
     async def _read_snapshot(self) -> Snapshot:
-        return await to_thread.run_sync(self.reader.snapshot, limiter=self._threads)
+        return await in_thread(self.reader.snapshot, self._threads)
 
     async def _look(self) -> bool:
         """Look once; returns whether there is more. While the database is away, watchers wait for it."""
         assert self.recent is not None  # noqa: S101  # for the type checker
         key_ids = {watcher.holder.key_id for watcher in self.watchers}
         try:
-            look = await to_thread.run_sync(self.reader.look, self.recent.end, key_ids, limiter=self._threads)
+            look = await in_thread(partial(self.reader.look, self.recent.end, key_ids), self._threads)
         except DATABASE_AWAY as error:
             logger.warning("streams of job %s wait, the database is away: %s", self.reader.job_id, error)
             return False

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Generic, TypeVar
 
-from anyio import CapacityLimiter, to_thread
+from anyio import CapacityLimiter
 
 from api.job_reader import PAGE, JobReader
 from api.strip import Slice, Strip
+from api.threads import in_thread
 
 READERS = 4
 """So many reads at a time: a thousand readers who come back at once leave connections for others."""
@@ -73,7 +75,7 @@ class History:
 
     async def _read(self, reader: JobReader, key: tuple[str, int]) -> Strip:
         start = key[1] * PAGE
-        block = await to_thread.run_sync(reader.block, start, start + PAGE, limiter=self._threads)
+        block = await in_thread(partial(reader.block, start, start + PAGE), self._threads)
         replaced = self._blocks.pop(key, None)
         self._blocks[key] = block
         self._size += _cost(block) - (0 if replaced is None else _cost(replaced))

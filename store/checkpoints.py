@@ -64,7 +64,9 @@ def record_checkpoint(
         "bytes": sum(item.bytes for item in stored),
         "resumable": True,
     }
-    statement = insert(Checkpoint).values(id=new_id("ftckpt"), job_id=job_id, step=step, **made)
+    project_id = select(Job.project_id).where(Job.id == job_id).scalar_subquery()
+    new = {"id": new_id("ftckpt"), "job_id": job_id, "project_id": project_id, "step": step}
+    statement = insert(Checkpoint).values(**new, **made)
     statement = statement.on_conflict_do_update(index_elements=["job_id", "step"], set_=made)
     checkpoint_id = session.scalar(statement.returning(Checkpoint.id))
     data = {"step": step, "checkpoint": checkpoint_id}

@@ -159,7 +159,7 @@ def _bytes(session: Session, project_id: str) -> int:
     models = select(func.sum(TunedModel.bytes)).where(
         TunedModel.project_id == project_id, TunedModel.deleted_at.is_(None)
     )
-    checkpoints = select(func.sum(Checkpoint.bytes)).join(Job).where(Job.project_id == project_id)
+    checkpoints = select(func.sum(Checkpoint.bytes)).where(Checkpoint.project_id == project_id)
     return sum(int(session.scalar(query) or 0) for query in (files, parts, models, checkpoints))
 
 

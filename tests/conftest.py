@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import string
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,6 +23,10 @@ from store.settings import Settings
 from tests.open_folder import open_folder
 
 TEMPLATE = "isthmus_template"
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # Started in the background by a shell: the processes that tests interrupt would inherit deaf ears.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

@@ -36,6 +36,7 @@ class Buffer:
         self._spool = Spool(spool)
         self._stored = 0
         self._taken_at = time.monotonic()
+        self._rests = False
         self._ended = False
         self._dropped = False
 
@@ -62,7 +63,7 @@ class Buffer:
         buffer has ended, or was dropped.
         """
         now = time.monotonic()
-        rested = now + min(REST * (now - self._taken_at), MAX_REST_SECONDS)
+        rested = now + min(REST * (now - self._taken_at), MAX_REST_SECONDS) if self._rests else now
         with self._changed:
             self._changed.wait_for(lambda: len(self) > 0 or self._over)
             rest = rested - time.monotonic()
@@ -71,9 +72,12 @@ class Buffer:
         while self._refill():
             pass
         with self._changed:
-            batch = [] if self._dropped else list(itertools.islice(self._memory, BATCH))
+            waiting = [] if self._dropped else list(itertools.islice(self._memory, BATCH))
+        batch = _before_checkpoint(waiting)
+        # Not next to a checkpoint: the engine removes its folder as it goes on, so the upload is urgent.
+        self._rests = len(batch) == len(waiting) and not any(isinstance(item, Checkpointed) for item in batch)
         self._taken_at = time.monotonic()
-        return self._stored, _before_checkpoint(batch)
+        return self._stored, batch
 
     def stored(self, count: int) -> None:
         """Take the oldest `count` items off: they are stored."""

@@ -18,6 +18,8 @@ class Checkpoint(Base):
 
     id: Mapped[str] = mapped_column(primary_key=True)
     job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"))
+    project_id: Mapped[str] = mapped_column(ForeignKey("projects.id"))
+    """The job's: a project's bytes are added up without a look at its jobs."""
     step: Mapped[int]
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
     attempt: Mapped[int]
@@ -31,7 +33,10 @@ class Checkpoint(Base):
     resumable: Mapped[bool] = mapped_column(server_default="true")
     """Whether all that a run needs to go on is there; False: the adapter alone is kept."""
 
-    __table_args__ = (UniqueConstraint("job_id", "step"),)
+    __table_args__ = (
+        UniqueConstraint("job_id", "step"),
+        Index("ix_checkpoints_project_id", "project_id", postgresql_include=["bytes"]),
+    )
 
 
 class TunedModel(Base):

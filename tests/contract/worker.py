@@ -45,7 +45,7 @@ class Run:
             objects.put(prefix + path, io.BytesIO(f"{path} {step}".encode()))
             for path in ("adapter/weights", "state.safetensors")
         ]
-        metrics = {"loss": 1 / step}
+        metrics = {"loss": 1 / max(step, 1)}
         with self.service.database.session() as session:
             assert record_checkpoint(
                 session, self.job_id, self.attempt, step=step, metrics=metrics, stored=stored

@@ -90,6 +90,7 @@ def main() -> None:
         result = {"error": str(error)}
     torch.save(result, Path(folder) / f"{rank}.pt")
     if int(world) > 1:
+        distributed.barrier()  # a rank that leaves while the other still needs it ends that one with an abort
         distributed.destroy_process_group()
 
 
