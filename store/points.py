@@ -43,8 +43,6 @@ def metric_points(
     found = step_range(tenant, job_id, window)
     if found is None:
         return None
-    if keys is not None:
-        check_keys(tenant, job_id, keys)
     width = width_for(found[0], found[-1], points)
     chosen = None if keys is None else tuple(keys)
     with driver_cursor(tenant.session) as cursor:
@@ -52,7 +50,11 @@ def metric_points(
     axis, metrics = join_axes([part[0] for part in parts]), join_metrics([part[1] for part in parts])
     starts = axis.starts(width)
     metrics = metrics.merged(starts)
-    return MetricPoints(width, axis.merged(starts), metrics if chosen is None else metrics.chosen(chosen))
+    if chosen is not None:
+        metrics = metrics.chosen(chosen)
+        if not metrics.told.any(axis=0).all():  # not told here, or nowhere
+            check_keys(tenant, job_id, chosen)
+    return MetricPoints(width, axis.merged(starts), metrics)
 
 
 def importance_points(tenant: Tenant, job_id: str, window: Window, points: int) -> ImportancePoints | None:

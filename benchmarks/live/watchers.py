@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 import json
 import os
 import re
@@ -32,6 +33,7 @@ async def main() -> None:
     gate = asyncio.Semaphore(AT_ONCE)
     sockets = await asyncio.gather(*(_connect(given.address, gate) for _ in range(given.count)))
     followers = [asyncio.create_task(_follow(socket, delays)) for socket in sockets]
+    gc.freeze()  # the sockets stay: to look at them again would be the clients' delay, not the API's
     print("ready", flush=True)
     await asyncio.to_thread(sys.stdin.read)
     for follower in followers:
