@@ -129,13 +129,10 @@ def test_what_happens_is_followed_live(service: Service, transport: Transport) -
         assert next(frames)["data"]["state"] == "queued"
         assert [next(frames)["type"] for _ in range(2)] == ["event"] * 2
         run = Run(service, job_id)
-        messages, layers = [], None
-        while layers is None:  # one job frame may tell of both the claim and the start
-            frame = next(frames)
-            messages.append(frame["data"].get("message"))
-            layers = frame["data"].get("layers")
-        assert messages[0] == "Fine-tuning job started"
-        assert (layers, frame["data"]["state"]) == (LAYERS, "running")
+        assert next(frames)["data"]["message"] == "Fine-tuning job started"
+        # One job frame may tell of both the claim and the start.
+        started = next(frame["data"] for frame in frames if frame["data"].get("layers") == LAYERS)
+        assert started["state"] == "running"
         for step in (1, 2, 3):
             run.steps(step, step)
             assert next(frames)["data"]["step"] == step

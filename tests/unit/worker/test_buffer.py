@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ist_core.records import Checkpointed
+from ist_core.records import Checkpointed, Emitted
 from tests.factories import step
 from worker import buffer
 from worker.buffer import Buffer
@@ -18,10 +18,10 @@ def test_nothing_rests_beside_a_checkpoint(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr(buffer, "REST", 1e9)
     monkeypatch.setattr(buffer, "MAX_REST_SECONDS", 60.0)
     waiting = Buffer(tmp_path / "spool")
-    emitted = [step(1), step(2), Checkpointed(2, "a", {}), Checkpointed(3, "b", {}), step(3)]
+    emitted: list[Emitted] = [step(1), step(2), Checkpointed(2, "a", {}), Checkpointed(3, "b", {}), step(3)]
     for item in emitted:
         waiting.put(item)
-    taken = []
+    taken: list[Emitted] = []
     for _ in range(4):
         position, batch = waiting.take()
         assert position == len(taken)

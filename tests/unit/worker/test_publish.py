@@ -15,8 +15,8 @@ from store.objects import LocalObjects
 from store.tables import State
 from store.tuned_models import get_tuned_model_of_job
 from tests.factories import claimed, read_job, tenant
+from worker.delivery import JobLost
 from worker.publish import RESULTS_PURPOSE, Publication
-from worker.reporter import JobLost
 
 RESULT = TrainResult(
     stopped=False, steps=1, trained_tokens=9, final_loss=0.5, train_seconds=1.0, peak_memory_bytes=1
