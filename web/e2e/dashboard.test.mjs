@@ -6,32 +6,46 @@ import { after, before, test } from "node:test";
 import { api, audit, enter, go, launch, leave, open, read, service, shoot, until } from "./browser.mjs";
 
 const MODEL = "tiny";
-const ROWS = Array.from({ length: 48 }, (_, n) => ({
-  messages: [
-    { role: "user", content: `Say ${n}.` },
-    { role: "assistant", content: `${n}!` },
-  ],
-}));
-const DATA = Buffer.from(ROWS.map((row) => JSON.stringify(row)).join("\n"));
+const DATA = conversations(48);
 const NAME = `a program ${Date.now()}`;
-const LONG = { max_steps: 20_000, hyperparameters: { n_epochs: 50, batch_size: 1 } };
 
 let browser;
 let training;
+/** A file of so many rows that a job's 50 epochs outlast any test. */
+let many;
 
 before(async () => {
   browser = await launch();
-  const form = new FormData();
-  form.append("purpose", "fine-tune");
-  form.append("file", new Blob([DATA]), "numbers.jsonl");
-  const answer = await fetch(`${service.url}/v1/files`, { method: "POST", headers: { Authorization: `Bearer ${service.key}` }, body: form });
-  training = (await answer.json()).id;
+  training = await upload("numbers.jsonl", DATA);
+  many = await upload("many.jsonl", conversations(2000));
 });
 
 after(() => browser.close());
 
+function conversations(count) {
+  const rows = Array.from({ length: count }, (_, n) => ({
+    messages: [
+      { role: "user", content: `Say ${n}.` },
+      { role: "assistant", content: `${n}!` },
+    ],
+  }));
+  return Buffer.from(rows.map((row) => JSON.stringify(row)).join("\n"));
+}
+
+async function upload(name, data) {
+  const form = new FormData();
+  form.append("purpose", "fine-tune");
+  form.append("file", new Blob([data]), name);
+  const answer = await fetch(`${service.url}/v1/files`, { method: "POST", headers: { Authorization: `Bearer ${service.key}` }, body: form });
+  return (await answer.json()).id;
+}
+
 function create(extra) {
   return api("POST", "/v1/fine_tuning/jobs", { model: MODEL, training_file: training, adapter: { rank: 4 }, learning_rate: 0.01, ...extra });
+}
+
+function createLong(extra) {
+  return create({ training_file: many, hyperparameters: { n_epochs: 50, batch_size: 1 }, ...extra });
 }
 
 async function stop(id) {
@@ -167,7 +181,7 @@ test("a running job is followed through the death of the API, without a gap or a
     globalThis.delays = [];
     new PerformanceObserver((list) => globalThis.delays.push(...list.getEntries().filter(({ name }) => name === "step-to-pixel").map(({ duration }) => duration))).observe({ type: "measure" });
   });
-  const job = await create({ ...LONG, suffix: "long" });
+  const job = await createLong({ suffix: "long" });
   await page.evaluate((id) => (location.hash = `#/jobs/${id}`), job.id);
   await until("ten steps are drawn", async () => (await read(page)).points >= 10);
   const delays = await until("twenty draws were timed", async () => {
@@ -204,7 +218,7 @@ test("a running job is followed through the death of the API, without a gap or a
 
 test("the list is filtered and acted on in place", async () => {
   const { page, context, faults } = await enter(browser);
-  const first = await create({ ...LONG, suffix: "placed", metadata: { team: "list" } });
+  const first = await createLong({ suffix: "placed", metadata: { team: "list" } });
   await page.locator(`li[data-job="${first.id}"]`).waitFor();
   await page.getByLabel("State").selectOption("succeeded");
   await page.locator(`li[data-job="${first.id}"]`).waitFor({ state: "detached" });
@@ -261,7 +275,7 @@ test("a key is made, shown once and revoked; a file that is used says so", async
 });
 
 test("every page stands an audit, in both themes, and has no width to spare on a phone", async () => {
-  const running = await create({ ...LONG, suffix: "audit" });
+  const running = await createLong({ suffix: "audit" });
   const jobs = (await api("GET", "/v1/fine_tuning/jobs?limit=50")).data;
   const done = jobs.filter(({ state }) => state === "succeeded").map(({ id }) => id);
   const pages = {
