@@ -5,17 +5,10 @@ import { createRequire } from "node:module";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 
-import { chromium } from "playwright-core";
+import { launch, watch } from "./chromium.mjs";
 
-const FLAGS = [
-  "--no-sandbox",
-  "--disable-gpu",
-  "--disable-quic",
-  "--no-first-run",
-  "--disable-background-networking",
-  "--disable-component-update",
-  "--disable-sync",
-];
+export { launch };
+
 const AXE = await readFile(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 const SERIOUS = new Set(["serious", "critical"]);
 
@@ -28,25 +21,11 @@ export const service = {
 const SHOTS = process.env.SCREENSHOTS;
 if (SHOTS) mkdirSync(SHOTS, { recursive: true });
 
-export function launch() {
-  return chromium.launch({ executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium", args: FLAGS });
-}
-
 /** A page of its own cookies; `faults` gathers console errors, uncaught ones, and requests to another host. */
 export async function open(browser, { width = 1280, theme = "light" } = {}) {
   const context = await browser.newContext({ colorScheme: theme, viewport: { width, height: 860 }, reducedMotion: "reduce" });
   const page = await context.newPage();
-  const { host } = new URL(service.url);
-  const faults = [];
-  page.on("console", (line) => {
-    if (line.type() === "error") faults.push(`console error: ${line.text()}`);
-  });
-  page.on("pageerror", (error) => faults.push(`uncaught: ${error.message}`));
-  const visit = (request) => {
-    if (new URL(request.url()).host !== host) faults.push(`to another host: ${request.url()}`);
-  };
-  page.on("request", visit);
-  page.on("websocket", visit);
+  const faults = watch(page, new URL(service.url).host);
   return { context, page, faults };
 }
 

@@ -6,7 +6,7 @@
 
 import { parseArgs } from "node:util";
 
-import { chromium } from "playwright-core";
+import { launch, watch } from "./chromium.mjs";
 
 const { values: options } = parseArgs({
   options: {
@@ -19,36 +19,12 @@ const { values: options } = parseArgs({
     timeout: { type: "string", default: "75" },
   },
 });
-const FLAGS = [
-  "--no-sandbox",
-  "--disable-gpu",
-  "--disable-quic",
-  "--no-first-run",
-  "--disable-background-networking",
-  "--disable-component-update",
-  "--disable-sync",
-];
 const DEADLINE = Date.now() + Number(options.timeout) * 1000;
 
 class Missing extends Error {}
 
 function need(condition, message) {
   if (!condition) throw new Missing(message);
-}
-
-/** Collects what must not happen: console errors, policy violations, requests to another host. */
-function watch(page, host) {
-  const faults = [];
-  page.on("console", (line) => {
-    if (line.type() === "error") faults.push(`console error: ${line.text()}`);
-  });
-  page.on("pageerror", (error) => faults.push(`uncaught: ${error.message}`));
-  const visit = (kind) => (request) => {
-    if (new URL(request.url()).host !== host) faults.push(`${kind} to another host: ${request.url()}`);
-  };
-  page.on("request", visit("request"));
-  page.on("websocket", visit("websocket"));
-  return faults;
 }
 
 /** What the page exposes for machines: the figures' data attributes. */
@@ -103,10 +79,7 @@ async function follow(page) {
 
 async function main() {
   need(options.url && options.job, "--url and --job are needed");
-  const browser = await chromium.launch({
-    executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
-    args: FLAGS,
-  });
+  const browser = await launch();
   try {
     const page = await browser.newPage({
       colorScheme: options.theme,
