@@ -1,14 +1,10 @@
 /** Scores by step and layer in bounded room: a row stands for one step, or for the mean of several. */
 
-import { folded, foldStarts } from "./folding";
-import { countOf, MOST_ROWS, rowOf } from "./metric-series";
+import { folded } from "./folding";
+import { MOST_ROWS, StepRows } from "./step-rows";
 import type { Importance, StepRecord } from "./types";
 
-export class ImportanceSeries {
-  /** The last step of each row; a row begins after the one before it. */
-  steps: number[] = [];
-  /** The first step there is. */
-  #start = 1;
+export class ImportanceSeries extends StepRows {
   /** 0 until the first step that carries scores. */
   layers = 0;
   /** Mean scores, row after row: `scores[row * layers + layer]`. */
@@ -22,8 +18,7 @@ export class ImportanceSeries {
 
   /** Takes what the service answered in place of what was there. */
   load(answer: Importance): void {
-    this.steps = [...answer.steps];
-    this.#start = (answer.steps[0] ?? 1) - (answer.count?.[0] ?? 1) + 1;
+    this.place([...answer.steps], answer.count);
     this.layers = answer.layers ?? answer.importance[0]?.length ?? 0;
     this.#reserve(this.steps.length);
     answer.importance.forEach((scores, row) => {
@@ -45,28 +40,9 @@ export class ImportanceSeries {
     return true;
   }
 
-  get length(): number {
-    return this.steps.length;
-  }
-
-  /** The last step there is; 0 before the first. */
-  get last(): number {
-    return this.steps.at(-1) ?? 0;
-  }
-
-  /** How many steps a row stands for. */
-  count(row: number): number {
-    return countOf(this.steps, this.#start, row);
-  }
-
   /** The first step of a row. */
   first(row: number): number {
     return (this.steps[row] ?? 0) - this.count(row) + 1;
-  }
-
-  /** The row that holds a step, or the one nearest to it; -1 when there is none at all. */
-  rowOf(step: number): number {
-    return rowOf(this.steps, step);
   }
 
   score(row: number, layer: number): number {
@@ -110,8 +86,7 @@ export class ImportanceSeries {
 
   #fold(): void {
     const rows = this.length;
-    const counts = this.steps.map((_, row) => this.count(row));
-    const starts = foldStarts(counts, MOST_ROWS);
+    const { counts, starts } = this.folds();
     starts.forEach((first, at) => this.#join(at, first, (starts[at + 1] ?? rows) - 1, counts));
     this.steps = folded(starts, rows, (_, last) => this.steps[last] as number);
   }

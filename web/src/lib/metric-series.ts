@@ -1,6 +1,7 @@
 /** Metrics by step in bounded room: a row stands for one step, or for several with their mean, lowest, highest. */
 
-import { folded, foldStarts } from "./folding";
+import { folded } from "./folding";
+import { MOST_ROWS, StepRows } from "./step-rows";
 import type { Metrics, StepRecord } from "./types";
 
 /** Step metrics that the page draws or shows; others are left where they are. */
@@ -19,26 +20,18 @@ export type Metric = (typeof METRICS)[number];
 type Values = (number | null)[];
 type Columns = Record<Metric, Values>;
 
-/** Beyond so many rows, neighbours become one. */
-export const MOST_ROWS = 3000;
-
-export class MetricSeries {
-  /** The last step of each row; a row begins after the one before it. */
-  steps: number[] = [];
+export class MetricSeries extends StepRows {
   /** When that step ended, in Unix seconds. */
   times: number[] = [];
   mean: Columns = columns();
   low: Columns = columns();
   high: Columns = columns();
-  /** The first step there is. */
-  #start = 1;
 
   /** Takes what the service answered in place of what was there. */
   load(answer: Metrics): void {
-    this.steps = answer.steps;
+    this.place(answer.steps, answer.count);
     this.times = answer.time;
     const rows = answer.steps.length;
-    this.#start = (answer.steps[0] ?? 1) - (answer.count?.[0] ?? 1) + 1;
     for (const metric of METRICS) {
       const mean = answer.series[metric] ?? new Array<null>(rows).fill(null);
       this.mean[metric] = mean;
@@ -60,28 +53,9 @@ export class MetricSeries {
     return true;
   }
 
-  get length(): number {
-    return this.steps.length;
-  }
-
-  /** The last step there is; 0 before the first. */
-  get last(): number {
-    return this.steps.at(-1) ?? 0;
-  }
-
-  /** How many steps a row stands for. */
-  count(row: number): number {
-    return countOf(this.steps, this.#start, row);
-  }
-
   /** The newest known value. */
   newest(metric: Metric): number | null {
     return this.mean[metric].findLast((value) => value !== null) ?? null;
-  }
-
-  /** The row that holds a step, or the one nearest to it; -1 when there is none at all. */
-  rowOf(step: number): number {
-    return rowOf(this.steps, step);
   }
 
   /** Tokens up to the end of each row, of which the loss was taken. */
@@ -92,8 +66,7 @@ export class MetricSeries {
 
   #fold(): void {
     const rows = this.length;
-    const counts = this.steps.map((_, row) => this.count(row));
-    const starts = foldStarts(counts, MOST_ROWS);
+    const { counts, starts } = this.folds();
     for (const metric of METRICS) {
       const [mean, low, high] = [this.mean[metric], this.low[metric], this.high[metric]];
       this.mean[metric] = folded(starts, rows, (first, last) => average(mean, counts, first, last));
@@ -103,23 +76,6 @@ export class MetricSeries {
     this.times = folded(starts, rows, (_, last) => this.times[last] as number);
     this.steps = folded(starts, rows, (_, last) => this.steps[last] as number);
   }
-}
-
-/** The row whose steps hold `step`; the last row for a step beyond them; -1 without rows. */
-export function rowOf(lasts: readonly number[], step: number): number {
-  let low = 0;
-  let high = lasts.length - 1;
-  while (low < high) {
-    const middle = (low + high) >> 1;
-    if ((lasts[middle] as number) >= step) high = middle;
-    else low = middle + 1;
-  }
-  return high;
-}
-
-/** How many steps a row stands for, by the last step of each row and the first step of all. */
-export function countOf(lasts: readonly number[], start: number, row: number): number {
-  return (lasts[row] ?? 0) - (row > 0 ? (lasts[row - 1] as number) : start - 1);
 }
 
 function columns(): Columns {

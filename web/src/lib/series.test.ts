@@ -2,7 +2,8 @@ import { expect, test } from "vitest";
 
 import { foldStarts } from "./folding";
 import { ImportanceSeries } from "./importance-series";
-import { MetricSeries, MOST_ROWS } from "./metric-series";
+import { MetricSeries } from "./metric-series";
+import { MOST_ROWS } from "./step-rows";
 import type { Importance, Metrics, StepRecord } from "./types";
 
 const step = (number: number, importance: number[] = [], active: number[] = []): StepRecord => ({
