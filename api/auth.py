@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from fastapi import Depends, Security
+from fastapi import Security
 from fastapi.security import APIKeyCookie, HTTPBearer
 from starlette.requests import HTTPConnection
 
 from api.cookies import COOKIE
 from api.errors import ApiError, unauthorized
-from api.services import Services, get_services
+from api.services import OpenServices, Services
 from store.keys import Holder, Scope
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -100,7 +100,7 @@ ByCookie = Annotated[object, Security(APIKeyCookie(name=COOKIE, auto_error=False
 
 def require_key(
     connection: HTTPConnection,
-    services: Annotated[Services, Depends(get_services)],
+    services: OpenServices,
     bearer: ByKey,
     cookie: ByCookie,
 ) -> Caller:
@@ -112,7 +112,7 @@ def require_key(
 
 def require_reader(
     connection: HTTPConnection,
-    services: Annotated[Services, Depends(get_services)],
+    services: OpenServices,
     bearer: ByKey,
     cookie: ByCookie,
 ) -> Caller:
@@ -123,7 +123,7 @@ def require_reader(
 
 def require_admin(
     connection: HTTPConnection,
-    services: Annotated[Services, Depends(get_services)],
+    services: OpenServices,
     bearer: ByKey,
     cookie: ByCookie,
 ) -> Caller:

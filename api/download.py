@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime
+from functools import partial
 from typing import Any, BinaryIO
 from urllib.parse import quote
 
@@ -11,6 +13,7 @@ from fastapi.responses import StreamingResponse
 
 from api.byte_ranges import NotSatisfiable, Part, wanted_part
 from api.errors import ApiError
+from store.archive import archive_of
 from store.objects import CHUNK_BYTES, ObjectNotFound, ObjectStore
 
 BYTES = {"schema": {"type": "string", "format": "binary"}}
@@ -31,6 +34,27 @@ def attachment(
 ) -> Response:
     """Stream an object as a download; its SHA-256 is its ETag."""
     return send_download(request, lambda: objects.open(key), filename=filename, size=size, version=sha256)
+
+
+def send_archive(
+    request: Request,
+    objects: ObjectStore,
+    name: str,
+    prefix: str,
+    files: Sequence[dict[str, Any]],
+    *,
+    made_at: datetime,
+) -> Response:
+    """Stream the objects under `prefix` as `NAME.tar`, which unpacks to the folder NAME; see `archive_of`."""
+    made = archive_of(name, prefix, files, made_at=made_at)
+    return send_download(
+        request,
+        partial(made.open, objects),
+        filename=f"{name}.tar",
+        size=made.bytes,
+        version=made.version,
+        media_type="application/x-tar",
+    )
 
 
 def send_download(

@@ -18,7 +18,7 @@ from pydantic import BaseModel
 
 from api.auth import Caller, require_admin
 from api.errors import bad_request
-from api.services import Services, get_services
+from api.services import OpenServices
 from api.transaction import AdminTx, Tx
 from store.database import Database
 from store.idempotency import Answered, find_answer, keep_answer
@@ -123,7 +123,6 @@ async def body_hash(request: Request) -> str:
     return hashlib.sha256(await request.body()).hexdigest()
 
 
-OpenServices = Annotated[Services, Depends(get_services)]
 BodyHash = Annotated[str, Depends(body_hash)]
 
 

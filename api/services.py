@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import cast
+from typing import Annotated, cast
 
 import redis
+from fastapi import Depends
 from starlette.requests import HTTPConnection
 
 from api.feed import Feeds
@@ -72,6 +73,9 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
 async def get_services(connection: HTTPConnection) -> Services:
     """The process's services, as a dependency: async, or a thread would be asked for them."""
     return services_of(connection)
+
+
+OpenServices = Annotated[Services, Depends(get_services)]
 
 
 def services_of(connection: HTTPConnection) -> Services:

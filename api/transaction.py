@@ -13,7 +13,7 @@ from fastapi import Depends
 from sqlalchemy.orm import Session
 
 from api.auth import Caller, require_admin, require_key
-from api.services import Services, get_services
+from api.services import OpenServices
 from store.database import Database
 from store.tenant import Tenant
 
@@ -63,7 +63,7 @@ class AdminTransaction(Transaction):
 
 
 def get_transaction(
-    services: Annotated[Services, Depends(get_services)], caller: Annotated[Caller, Depends(require_key)]
+    services: OpenServices, caller: Annotated[Caller, Depends(require_key)]
 ) -> Iterator[ProjectTransaction]:
     """The transaction of a request by a project's key."""
     project_id = caller.holder.project_id
@@ -71,7 +71,7 @@ def get_transaction(
 
 
 def get_admin_transaction(
-    services: Annotated[Services, Depends(get_services)], caller: Annotated[Caller, Depends(require_admin)]
+    services: OpenServices, caller: Annotated[Caller, Depends(require_admin)]
 ) -> Iterator[AdminTransaction]:
     """The transaction of a request by an admin's key."""
     del caller

@@ -7,14 +7,13 @@ from functools import partial
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import StreamingResponse
 
-from api.download import download_answers, send_download
+from api.download import download_answers, send_archive
 from api.errors import bad_request, not_found
 from api.routes.dependencies import ERRORS, After, Identifier, Limit, OpenServices, Tx
 from api.routes.jobs import the_job
 from api.transaction import ProjectTransaction
 from api.wire.checkpoints import CheckpointObject, DeletedCheckpoint, checkpoint_object
 from api.wire.common import ListWithEnds, with_ends
-from store.archive import archive_of
 from store.checkpoints import adapter_files, delete_checkpoint, find_checkpoint, list_checkpoints
 from store.states import TERMINAL
 from store.tables import Checkpoint
@@ -45,14 +44,9 @@ def archive(
     job = the_job(tx, job_id)
     checkpoint = _checkpoint(tx, job_id, checkpoint_id)
     name = checkpoint_model_id(job, checkpoint.step).replace(":", "-")
-    made = archive_of(name, checkpoint.prefix, adapter_files(checkpoint), made_at=checkpoint.created_at)
-    return send_download(
-        request,
-        partial(made.open, services.objects),
-        filename=f"{name}.tar",
-        size=made.bytes,
-        version=made.version,
-        media_type="application/x-tar",
+    files = adapter_files(checkpoint)
+    return send_archive(
+        request, services.objects, name, checkpoint.prefix, files, made_at=checkpoint.created_at
     )
 
 

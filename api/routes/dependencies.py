@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import Depends, Path, Query
+from fastapi import Path, Query
 
-from api.services import Services, get_services
+from api.services import OpenServices as OpenServices
 from api.transaction import AdminTx as AdminTx
 from api.transaction import Tx as Tx
 from api.wire.common import ErrorBody
@@ -21,7 +21,6 @@ ERRORS: dict[int | str, dict[str, object]] = {
     "5XX": {"model": ErrorBody, "description": "The server failed, or a part of it is away"},
 }
 
-OpenServices = Annotated[Services, Depends(get_services)]
 Identifier = Annotated[str, Path(max_length=64, pattern=r"^[A-Za-z0-9-]+$")]
 After = Annotated[
     str | None, Query(max_length=64, pattern=r"^[A-Za-z0-9-]+$", description="The id of the last item seen")

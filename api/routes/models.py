@@ -8,13 +8,12 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Request, Response
 from fastapi.responses import StreamingResponse
 
-from api.download import download_answers, send_download
+from api.download import download_answers, send_archive
 from api.errors import ApiError, bad_request
 from api.routes.dependencies import ERRORS, OpenServices, Tx
 from api.services import Services
 from api.transaction import ProjectTransaction
 from api.wire.models import DeletedModel, ModelList, ModelObject, base_model_object, tuned_model_object
-from store.archive import archive_of
 from store.tables import TunedModel
 from store.tuned_models import artifact_keys, delete_tuned_model, get_tuned_model, list_tuned_models
 
@@ -39,14 +38,8 @@ def archive(model: ModelName, request: Request, services: OpenServices, tx: Tx) 
     """A tuned model as one tar: the adapter in PEFT's format, its tokenizer, report, steps, SHA256SUMS."""
     tuned = _tuned_model(model, services, tx)
     name = tuned.id.replace(":", "-")
-    made = archive_of(name, tuned.prefix, tuned.artifacts, made_at=tuned.created_at)
-    return send_download(
-        request,
-        partial(made.open, services.objects),
-        filename=f"{name}.tar",
-        size=made.bytes,
-        version=made.version,
-        media_type="application/x-tar",
+    return send_archive(
+        request, services.objects, name, tuned.prefix, tuned.artifacts, made_at=tuned.created_at
     )
 
 

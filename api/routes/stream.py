@@ -5,9 +5,9 @@ One stream over two transports: a WebSocket, and Server-Sent Events for a plain 
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated, cast
 
-from anyio import to_thread
 from fastapi import APIRouter, Depends, Header, Query, Response, WebSocket
 from starlette.requests import HTTPConnection
 from starlette.websockets import WebSocketDisconnect
@@ -20,6 +20,7 @@ from api.http_meters import HttpMeters
 from api.routes.dependencies import ERRORS, Identifier, OpenServices
 from api.services import Services, services_of
 from api.stream import explain, follow
+from api.threads import in_thread
 from api.wire.frames import ErrorFrame
 
 MAX_CURSOR = 2**63 - 1
@@ -43,7 +44,7 @@ async def stream(socket: WebSocket, job_id: str) -> None:
     await socket.accept()
     services = services_of(socket)
     try:
-        caller = await to_thread.run_sync(_admit, socket, services, job_id, limiter=services.feeds.threads)
+        caller = await in_thread(partial(_admit, socket, services, job_id), services.feeds.threads)
         after = _cursor(socket.query_params.get("after", "0"), param="after")
         with _meters(socket).streams.track_inprogress():
             async with services.feeds.watch(caller.holder, job_id, after) as watcher:
