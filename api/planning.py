@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from types import MappingProxyType
 from typing import Literal
 
@@ -25,7 +24,7 @@ from api.wire.plan import (
 )
 from ist_core.catalog import ModelSource
 from ist_core.errors import UnknownDevice
-from ist_core.gguf_cache import converted_folder
+from ist_core.gguf_cache import needs_conversion
 from ist_core.planner import Device, Setting, cpu, find_device, plan, read_config, shape_of
 from ist_core.planner.advice import best_change
 from ist_core.planner.throughput import MeasuredRun
@@ -72,7 +71,7 @@ def _look_up(
     device, told = _device(body, runs)
     counted = row_lengths(services, files.training, source, max_length=spec.max_length)
     measured, speed = _measured(body.model, device, _FORMATS[device.width(spec.precision)], runs)
-    converts = source.kind == "gguf" and _unconverted(source, services)
+    converts = needs_conversion(source, services.settings.cache_dir)
     told += counted.remarks
     if files.validation is not None:
         told.append("Rows of the validation file are taken to be as long as those of the training file")
@@ -131,10 +130,6 @@ def _ran_on(run: PastRun, device: Device) -> bool:
     except UnknownDevice:
         return False
     return (found.name, found.cores) == (device.name, device.cores)
-
-
-def _unconverted(source: ModelSource, services: Services) -> bool:
-    return not converted_folder(Path(source.location), services.settings.cache_dir).is_dir()
 
 
 def _plan_object(model: str, known: _Known) -> PlanObject:

@@ -13,7 +13,7 @@ from ist_core.device import device_name
 from ist_core.encoding import Example
 from ist_core.errors import EngineError
 from ist_core.examples import Examples
-from ist_core.gguf_cache import converted_folder
+from ist_core.gguf_cache import needs_conversion
 from ist_core.memory import PeakMemory
 from ist_core.objectives.objective import ItemT
 from ist_core.planner import Device, Lengths, Setting, find_device, plan, read_config, shape_of
@@ -41,7 +41,7 @@ class Forecast:
             self._refusal = error.message
         else:
             unseen = Lengths.at_limit(spec.batch_size, spec.max_length)
-            self._setting = Setting(shape, known, unseen, converts=_converts(source, cache_dir))
+            self._setting = Setting(shape, known, unseen, converts=needs_conversion(source, cache_dir))
 
     def see(self, examples: Examples[ItemT]) -> None:
         """Take the lengths of the run's own examples in place of the longest that may be."""
@@ -100,15 +100,6 @@ def _device(device: torch.device) -> Device:
         # Its speed is not asked for here, and its memory is known.
         fast = torch.cuda.is_bf16_supported(including_emulation=False)
         return Device(name, "cuda", memory, bfloat16=fast, flops=1.0, bfloat16_flops=1.0)
-
-
-def _converts(source: ModelSource, cache_dir: Path) -> bool:
-    if source.kind != "gguf":
-        return False
-    try:
-        return not converted_folder(Path(source.location), cache_dir).is_dir()
-    except OSError:
-        return True
 
 
 def _sizes(items: Sequence[ItemT]) -> list[tuple[int, int]]:
