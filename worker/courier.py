@@ -25,6 +25,7 @@ from store.deliveries import Due, claim_due, forget_deliveries, record_outcome
 from store.log import log_context
 from store.settings import Settings
 from store.webhooks import SECRET_PREFIX
+from worker.beside import beside
 from worker.guarded_network import GuardedNetwork, PrivateAddress
 
 BATCH = 32
@@ -84,14 +85,8 @@ class Courier:
     @contextmanager
     def running(self) -> Iterator[None]:
         """Send from a thread of its own until the block ends, so that no endpoint holds up the queue."""
-        stop = threading.Event()
-        thread = threading.Thread(target=self._run, args=(stop,), name="courier")
-        thread.start()
-        try:
+        with beside(self._run, name="courier"):
             yield
-        finally:
-            stop.set()
-            thread.join()
 
     def tick(self) -> int:
         """Try once all that is due, up to a batch; returns how many that were."""

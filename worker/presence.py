@@ -11,6 +11,7 @@ from contextlib import contextmanager
 
 from store.database import DATABASE_AWAY, Database
 from store.workers import BEAT_SECONDS, beat, leave, worker_id
+from worker.beside import beside
 from worker.device_facts import read_device
 
 logger = logging.getLogger(__name__)
@@ -36,14 +37,10 @@ class Presence:
     @contextmanager
     def shown(self) -> Iterator[None]:
         """Beat from a thread of its own until the block ends; then the row goes."""
-        stop = threading.Event()
-        thread = threading.Thread(target=self._run, args=(stop,), name="presence", daemon=True)
-        thread.start()
         try:
-            yield
+            with beside(self._run, name="presence", daemon=True):
+                yield
         finally:
-            stop.set()
-            thread.join()
             self._leave()
 
     def _run(self, stop: threading.Event) -> None:

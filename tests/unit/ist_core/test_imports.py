@@ -6,16 +6,14 @@ import sys
 
 import pytest
 
+from tests.loaded import engine_loaded_by
+
 
 @pytest.mark.parametrize(
     "module", ["ist_core", "ist_core.spec", "ist_core.catalog", "isthmus.dataset.formats"]
 )
 def test_no_torch_is_loaded(module: str) -> None:
-    code = f"import sys, {module}; print(sorted({{'torch', 'transformers', 'peft'}} & set(sys.modules)))"
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
-    )
-    assert done.stdout.strip() == "[]"
+    assert engine_loaded_by(module) == "[]"
 
 
 @pytest.mark.parametrize(("given", "expected"), [(None, "PASSIVE"), ("ACTIVE", "ACTIVE")])

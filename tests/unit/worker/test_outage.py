@@ -21,6 +21,7 @@ from store.database import Database
 from store.objects import LocalObjects
 from store.runs import Claim
 from tests.factories import claim, claimed, read_job, step
+from tests.unit.worker.away import AwayDatabase
 from worker import buffer as buffer_module
 from worker import reporter as reporter_module
 from worker.buffer import Buffer
@@ -152,28 +153,12 @@ def test_what_a_broken_commit_stored_is_not_stored_again(
     assert stored(database, held.job_id) == emitted(3000)
 
 
-class Gone(Database):
-    """A database that cannot be reached until `back` is set."""
-
-    def __init__(self, database: Database) -> None:
-        self.engine = database.engine
-        self._real = database
-        self.back = threading.Event()
-
-    @contextmanager
-    def session(self) -> Iterator[Session]:
-        if not self.back.is_set():
-            raise OperationalError("SELECT", {}, Exception("away"))
-        with self._real.session() as session:
-            yield session
-
-
 @contextmanager
 def ended_while_away(
     database: Database, held: Claim, client: redis.Redis, uploads: Uploads, spool: Path
 ) -> Iterator[None]:
     """A trainer that has emitted 3000 steps and a checkpoint, and waits for the database to end."""
-    gone = Gone(database)
+    gone = AwayDatabase(database)
     reporter = Reporter(gone, client, uploads, held.job_id, held.attempt, spool=spool)
     emit(reporter, 1, 3000)
     reporter.emit(Checkpointed(3000, "checkpoints/step-003000", {}))
@@ -257,7 +242,7 @@ def test_a_full_disk_makes_the_engine_wait_and_loses_nothing(
     full = tmp_path / "full"
     full.symlink_to("/dev/full")
     held = claimed(database)
-    gone = Gone(database)
+    gone = AwayDatabase(database)
     reporter = Reporter(gone, redis_client, uploads, held.job_id, held.attempt, spool=full)
     done = threading.Event()
 

@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 import redis
-from sqlalchemy.exc import OperationalError
-from sqlalchemy.orm import Session
 
 from ist_core.records import Checkpointed, Message, Started, StepRecord
 from store import bus, runs
@@ -19,6 +14,7 @@ from store.database import Database
 from store.stream import read_stream
 from store.tables import Event
 from tests.factories import claim, claimed, read_job, step, tenant
+from tests.unit.worker.away import AwayDatabase
 from worker import reporter as reporter_module
 from worker.delivery import JobLost
 from worker.reporter import Reporter
@@ -27,24 +23,6 @@ from worker.uploads import Uploaded, Uploads
 STARTED = Started(
     total_steps=200, layers=2, examples=3, trainable_parameters=10, total_parameters=1000, device="cpu"
 )
-
-
-class Flaky(Database):
-    """A database that is away until `back` is set."""
-
-    def __init__(self, database: Database) -> None:
-        self.engine = database.engine
-        self._real = database
-        self.back = threading.Event()
-        self.refused = threading.Event()
-
-    @contextmanager
-    def session(self) -> Iterator[Session]:
-        if not self.back.is_set():
-            self.refused.set()
-            raise OperationalError("SELECT", {}, Exception("away"))
-        with self._real.session() as session:
-            yield session
 
 
 class FakeUploads(Uploads):
@@ -158,7 +136,7 @@ def test_records_wait_for_a_database_that_is_away(
 ) -> None:
     monkeypatch.setattr(reporter_module, "BACKOFF_SECONDS", (0.01,))
     held = claimed(database)
-    flaky = Flaky(database)
+    flaky = AwayDatabase(database)
     reporter = Reporter(flaky, redis_client, uploads, held.job_id, held.attempt, spool=spool)
     for number in range(1, 101):
         reporter.emit(step(number))
