@@ -35,6 +35,8 @@ def postgres_url() -> Iterator[str]:
     with open_folder() as folder, embedded_postgres(folder / "postgres") as url:
         for setting in ("fsync", "synchronous_commit", "full_page_writes"):  # speed: nothing here is kept
             _execute(url, f"ALTER SYSTEM SET {setting} = off")
+        # Its snapshot, at any moment, keeps a test's own VACUUM from marking pages, and that changes plans.
+        _execute(url, "ALTER SYSTEM SET autovacuum = off")
         _execute(url, "SELECT pg_reload_conf()")
         yield url
 
