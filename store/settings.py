@@ -57,6 +57,26 @@ class Settings(BaseSettings):
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     revision: str | None = None
     """The git commit of this code, where it runs without its repository."""
+    chat_queue_limit: int = Field(default=64, ge=1)
+    """So many chat requests may wait; the next is refused with 429."""
+    chat_request_seconds: float = Field(default=300.0, gt=0)
+    """A chat request that is not answered by then is given up."""
+    chat_max_tokens: int = Field(default=1024, ge=1)
+    """The longest answer to a chat request that names no limit, in tokens."""
+    chat_max_batch: int = Field(default=8, ge=1)
+    """Answers that an inference process writes at once."""
+    chat_max_adapters: int = Field(default=8, ge=1)
+    """Adapters that it keeps in memory."""
+    chat_adapter_cache_bytes: int = Field(default=2 * 1024**3, gt=0)
+    """Downloaded adapters that it keeps under data_dir/cache/adapters."""
+    chat_idle_minutes: float = Field(default=15.0, gt=0)
+    """Unasked for so long it lets go of its base model."""
+    chat_memory_bytes: int | None = Field(default=None, gt=0)
+    """What it may hold, of the GPU or else of the machine; None: a third of that."""
+    chat_threads: int | None = Field(default=None, ge=1)
+    """Threads that it computes with on a CPU; None: half the cores."""
+    chat_nice: int = Field(default=5, ge=0, le=19)
+    """How much it yields to other processes for a CPU."""
     webhook_private: bool = False
     """Whether webhooks may lead to addresses that are not public, and be plain http."""
     api_workers: int = Field(default=1, ge=1, le=64)
