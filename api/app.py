@@ -30,6 +30,7 @@ from api.routes import (
     plan,
     quota,
     reproduction,
+    samples,
     series,
     session,
     stream,
@@ -101,6 +102,7 @@ def _v1() -> APIRouter:
     for resource in (files, tokens, uploads, job_list, jobs, pauses, checkpoints, series, models, quota):
         guarded.include_router(resource.router)
     guarded.include_router(reproduction.router)
+    guarded.include_router(samples.router)
     guarded.include_router(workers.router)
     guarded.include_router(webhooks.event_types)
     for resource in (webhooks, deliveries):

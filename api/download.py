@@ -97,7 +97,7 @@ def send_download(
     whole = Part(0, size)
     headers["Content-Length"] = str((part or whole).size)
     return StreamingResponse(
-        _chunks(_opened(open_source), part or whole),
+        _chunks(opened(open_source), part or whole),
         206 if part else 200,
         media_type=media_type,
         headers=headers,
@@ -110,7 +110,8 @@ def _has_it(header: str | None, etag: str) -> bool:
     return etag in named or named == ["*"]
 
 
-def _opened(open_source: Callable[[], BinaryIO]) -> BinaryIO:
+def opened(open_source: Callable[[], BinaryIO]) -> BinaryIO:
+    """An object that a row names. Raises ApiError where its bytes are gone all the same."""
     try:
         return open_source()
     except ObjectNotFound as error:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC
 from pathlib import PurePosixPath
 from typing import Annotated, Any
 
@@ -10,8 +9,9 @@ from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
 from api.download import attachment, download_answers
-from api.errors import ApiError, bad_request, not_found
+from api.errors import bad_request, not_found
 from api.export import WRITERS, Columns, Format
+from api.job_models import model_of_job
 from api.routes.dependencies import ERRORS, Identifier, OpenServices, Tx
 from api.routes.jobs import the_job
 from api.series_view import (
@@ -24,7 +24,7 @@ from api.wire.series import ArtifactList, ArtifactObject, ImportanceObject, Metr
 from store.points import MAX_POINTS, importance_points, metric_points
 from store.step_pages import Pages
 from store.steps import MAX_STEPS, importance_series, metric_series
-from store.tuned_models import deletion_time, get_tuned_model_of_job
+from store.tuned_models import get_tuned_model_of_job
 from store.windows import UnknownMetrics, Window, known_metrics, step_range
 
 Keys = Annotated[
@@ -157,16 +157,9 @@ def artifact(
 ) -> Response:
     """One artifact's bytes."""
     the_job(tx, job_id)
-    model = get_tuned_model_of_job(tx.tenant, job_id)
+    model = model_of_job(tx.tenant, job_id, param="path")
     # Only a path of the list is ever opened, so none can lead out of the job's own folder.
     found = None if model is None else next((item for item in model.artifacts if item["path"] == path), None)
-    if model is None and (when := deletion_time(tx.tenant, job_id)) is not None:
-        raise ApiError(
-            404,
-            f"The model of job {job_id} was deleted at {when.astimezone(UTC):%Y-%m-%d %H:%M} UTC",
-            code="model_deleted",
-            param="path",
-        )
     if model is None or found is None:
         raise not_found("artifact", path, param="path")
     name = PurePosixPath(path).name

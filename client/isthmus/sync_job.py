@@ -20,8 +20,8 @@ from isthmus.resources import job_requests as requests
 from isthmus.resources.base import Pages
 from isthmus.sync_driver import SyncDriver
 from isthmus.types.base import Model, Page
-from isthmus.types.jobs import Checkpoint, JobEvent, JobFields
-from isthmus.types.params import ExportFormat, SeriesParams
+from isthmus.types.jobs import Checkpoint, JobEvent, JobFields, Sample
+from isthmus.types.params import ExportFormat, SampleParams, SeriesParams
 from isthmus.types.series import Importance, Metrics
 from isthmus.types.stream import Happening, JobUpdate, read_frame
 
@@ -97,6 +97,10 @@ class Job(JobFields):
     def checkpoints(self, *, after: str | None = None, limit: int | None = None) -> Pages[Checkpoint]:
         """The job's checkpoints, newest first."""
         return Pages(self._bound(), requests.checkpoints(self.id, after, limit), Page[Checkpoint])
+
+    def samples(self, **params: Unpack[SampleParams]) -> Pages[Sample]:
+        """Rows of the validation file with the answers of the base model and of the tuned one."""
+        return Pages(self._bound(), requests.samples(self.id, params), Page[Sample])
 
     def metrics(self, *, keys: Sequence[str] | None = None, **params: Unpack[SeriesParams]) -> Metrics:
         """Metrics by step: those of `keys` (None: all), or `points` of them that keep the extremes."""

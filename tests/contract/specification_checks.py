@@ -35,6 +35,7 @@ SEMANTIC = frozenset(
         "project_archived",
         "unknown_cursor",
         "unknown_device",
+        "unknown_score",
         "unsupported_integration",
         "unsupported_method",
         "webhook_disabled",

@@ -20,6 +20,7 @@ from store import runs
 from store.workers import Device, beat, leave
 from tests.contract.conftest import DATA, Service
 from tests.contract.errors import JOBS, check_error
+from tests.contract.samples import sample
 from tests.contract.tenants import PROJECTS, Member, join, stream_refusal
 from tests.contract.worker import Run
 
@@ -60,7 +61,7 @@ def victim(service: Service) -> Victim:
         (checkpoint,) = http.get(f"{JOBS}/{job_id}/checkpoints").json()["data"]
         ids["checkpoint_id"] = checkpoint["id"]
         ids["webhook_id"] = http.post("/v1/webhooks", json={"url": "https://example.com/"}).json()["id"]
-        ids["model"] = run.succeed()
+        ids["model"] = run.succeed(samples=[sample(1)])
         (delivery,) = http.get(f"/v1/webhooks/{ids['webhook_id']}/deliveries").json()["data"]
         ids["delivery_id"] = delivery["id"]
     return Victim(member, ids)

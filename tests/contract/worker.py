@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import io
+import json
+from collections.abc import Sequence
+from typing import Any
 
 from ist_core.records import Message, Started
 from store import bus, jobs, runs
@@ -59,16 +62,16 @@ class Run:
         if ping:
             self.ping()
 
-    def succeed(self) -> str:
-        """End well, with an adapter of two artifacts; returns the model's name."""
+    def succeed(
+        self, *, samples: Sequence[dict[str, Any]] = (), evaluation: dict[str, Any] | None = None
+    ) -> str:
+        """End well, with an adapter of two artifacts and its evaluation; returns the model's name."""
         prefix = artifact_prefix(self.job_id, self.attempt)
         objects = open_objects(self.service.settings)
-        source = self.service.settings.data_dir / "source"
-        source.write_bytes(b"{}")
-        stored = []
-        for path in ("adapter/adapter_config.json", "report.json"):
-            with source.open("rb") as file:
-                stored.append(objects.put(prefix + path, file))
+        made = {"adapter/adapter_config.json": b"{}", "report.json": b"{}"}
+        if samples:
+            made["samples.jsonl"] = b"".join(json.dumps(sample).encode() + b"\n" for sample in samples)
+        stored = [objects.put(prefix + path, io.BytesIO(data)) for path, data in made.items()]
         with self.service.database.session() as session:
             job = jobs.get_job(session, self.job_id)
             assert job is not None
@@ -80,7 +83,7 @@ class Run:
                 self.attempt,
                 fine_tuned_model=name,
                 result_files=[],
-                report={"steps": TOTAL},
+                report={"steps": TOTAL} | ({"evaluation": evaluation} if evaluation else {}),
                 trained_tokens=1000,
             )
         self.ping()

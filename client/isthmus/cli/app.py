@@ -13,7 +13,7 @@ import httpx2
 import typer
 from typer.core import TyperGroup
 
-from isthmus.cli import checkpoints, create, files, jobs, keys, logs, models, series, workers
+from isthmus.cli import checkpoints, create, files, jobs, keys, logs, models, samples, series, workers
 from isthmus.cli.exits import FAILED, INTERRUPTED, USAGE, exit_code
 from isthmus.cli.terminal import console
 from isthmus.errors import ConnectionFailed, IsthmusError
@@ -65,7 +65,7 @@ app = typer.Typer(
     "5 service unreachable; 6 not now (quota, rate); 130 Ctrl-C.",
 )
 app.add_typer(files.app, name="files")
-for part in (create, logs, series):
+for part in (create, logs, series, samples):
     jobs.app.add_typer(part.app)
 app.add_typer(jobs.app, name="jobs")
 app.add_typer(checkpoints.app, name="checkpoints")

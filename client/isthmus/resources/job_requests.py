@@ -14,7 +14,7 @@ from isthmus.core.retries import Retries
 from isthmus.core.stream import SILENCE_SECONDS
 from isthmus.errors import IsthmusError
 from isthmus.types.jobs import ArtifactList
-from isthmus.types.params import JobListParams, JobParams, SeriesParams
+from isthmus.types.params import JobListParams, JobParams, SampleParams, SeriesParams
 from isthmus.types.plan import PlanParams
 
 PATH = "/v1/fine_tuning/jobs"
@@ -88,6 +88,17 @@ def delete_checkpoint(job_id: str, checkpoint_id: str) -> Request:
 def artifacts(job_id: str) -> Request:
     """What it made."""
     return get(f"{PATH}/{part(job_id)}/artifacts")
+
+
+def samples(job_id: str, params: SampleParams) -> Request:
+    """What its models answered."""
+    return get(
+        f"{PATH}/{part(job_id)}/samples",
+        after=params.get("after"),
+        limit=params.get("limit"),
+        only=params.get("only"),
+        score=params.get("score"),
+    )
 
 
 def metrics(job_id: str, keys: Sequence[str] | None, params: SeriesParams) -> Request:

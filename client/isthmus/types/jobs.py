@@ -137,6 +137,36 @@ class ArtifactList(Lenient):
     data: list[Artifact]
 
 
+class SampleMessage(Lenient):
+    """A message that the model was shown."""
+
+    role: str
+    content: str
+
+
+class SampleScore(Lenient):
+    """What the answers of both models are worth, from 0 to 1; None: the score does not go with the row."""
+
+    base: float | None = None
+    tuned: float | None = None
+
+
+class Sample(Identified):
+    """A row of the validation file, answered by the base model and by the tuned one."""
+
+    object: str = "fine_tuning.job.sample"
+    row: int
+    """Its place in the validation file; the first is 1."""
+    input: list[SampleMessage]
+    expected: str
+    base: str
+    """The base model's answer, before training."""
+    tuned: str
+    """The tuned model's answer."""
+    scores: dict[str, SampleScore] = {}
+    """By the names of the evaluation's scores."""
+
+
 class CheckpointMetrics(Lenient):
     """The metrics of the checkpoint's step; what was not measured is None."""
 

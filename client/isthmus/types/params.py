@@ -151,6 +151,19 @@ class SeriesParams(TypedDict, total=False):
     before_time: float | None
 
 
+class SampleParams(TypedDict, total=False):
+    """Which samples; left out: all."""
+
+    only: Literal["wrong", "improved", "worsened"] | None
+    """wrong: the tuned model's answer has less than the full score; improved, worsened: more, less than the
+    base model's."""
+    score: str | None
+    """The score that `only` looks at; left out: the mean of all."""
+    after: str | None
+    limit: int | None
+    """The size of a page."""
+
+
 class JobParams(TrainingParams, total=False):
     """A new job: `model` and `training_file`, and whatever is to be as you say."""
 

@@ -22,6 +22,7 @@ from isthmus import (
 
 from store.workers import Device, beat
 from tests.contract.conftest import LAYERS, Service
+from tests.contract.samples import EVALUATION, sample
 from tests.contract.worker import TOTAL, Run
 
 Make = Callable[..., str]
@@ -112,6 +113,21 @@ def test_a_job_that_is_not_there(client: Isthmus) -> None:
     with pytest.raises(NotFound) as caught:
         client.jobs.retrieve("ftjob-none")
     assert (caught.value.code, caught.value.param) == ("job_not_found", "job_id")
+
+
+def test_the_samples_of_an_evaluation_are_read_to_their_end(client: Isthmus, service: Service) -> None:
+    job = client.jobs.retrieve(service.create_job())
+    with pytest.raises(BadRequest) as caught:
+        list(job.samples())
+    assert caught.value.code == "job_not_ended"
+    told = [sample(row, tuned=float(row != 2)) for row in (1, 2, 3)]
+    Run(service, job.id).succeed(samples=told, evaluation=EVALUATION)
+    found = list(job.samples(limit=2))
+    assert [one.row for one in found] == [1, 2, 3]
+    assert (found[1].input[0].content, found[1].expected) == ("Say 2.", "2!")
+    assert (found[1].base, found[1].tuned) == ("Hm.", "Um.")
+    assert (found[0].scores["exact_match"].base, found[0].scores["exact_match"].tuned) == (0, 1)
+    assert [one.row for one in job.samples(only="wrong", score="exact_match")] == [2]
 
 
 def test_the_log_is_read_to_its_beginning(client: Isthmus, make: Make) -> None:

@@ -13,7 +13,7 @@ import pytest
 from isthmus import Isthmus, Job
 from isthmus.types.base import Deleted, Page
 from isthmus.types.files import File, TokenCounts, UploadPart, UploadSession
-from isthmus.types.jobs import ArtifactList, Checkpoint, JobEvent
+from isthmus.types.jobs import ArtifactList, Checkpoint, JobEvent, Sample
 from isthmus.types.models import Model, ModelList
 from isthmus.types.organization import Key, NewKey, Project, Quota
 from isthmus.types.plan import Plan
@@ -64,6 +64,7 @@ OPERATIONS = {
     f"GET {JOB}/checkpoints": Operation(client.jobs.checkpoints, Page[Checkpoint]),
     f"GET {JOB}/checkpoints/{{checkpoint_id}}/archive": Operation(client.checkpoints.archive),
     f"DELETE {JOB}/checkpoints/{{checkpoint_id}}": Operation(client.checkpoints.delete, Deleted),
+    f"GET {JOB}/samples": Operation(Job.samples, Page[Sample]),
     f"GET {JOB}/metrics": Operation(Job.metrics, Metrics, {"keys": "keys"}),
     f"GET {JOB}/importance": Operation(Job.importance, Importance),
     f"GET {JOB}/export": Operation(Job.export, names={"format": "file_format"}),
