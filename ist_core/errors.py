@@ -11,6 +11,11 @@ EngineError
 ├── TrainingDiverged  training_diverged    the loss or a gradient stopped being a finite number
 ├── MemoryExhausted   out_of_memory        the device ran out of memory
 ├── CheckpointError   invalid_checkpoint   a checkpoint that this run cannot be resumed from
+├── ChatError         invalid_messages     a conversation that a model cannot go on with
+│   ├── WindowExceeded        context_length_exceeded  messages and answer longer than the model's window
+│   └── RequestTooLarge       request_too_large        more choices or tokens than the engine ever has room for
+├── ExportError       export_check_failed  an exported model that does not answer as the trained one
+│   └── ExportUnsupported     export_unsupported     a model or an adapter that the format cannot hold
 └── StorageError      storage_failed       files that could not be written, as when the disk is full
 """
 
@@ -94,6 +99,42 @@ class CheckpointError(EngineError):
 
     def __init__(self, message: str, *, param: str | None = "resume_from") -> None:
         super().__init__(message, param=param)
+
+
+class ExportError(EngineError):
+    """An exported model that does not answer as the trained one; nothing of it is kept."""
+
+    code = "export_check_failed"
+
+    def __init__(self, message: str, *, param: str | None = "format") -> None:
+        super().__init__(message, param=param)
+
+
+class ExportUnsupported(ExportError):
+    """A model or an adapter that the format cannot hold."""
+
+    code = "export_unsupported"
+
+
+class ChatError(EngineError):
+    """A conversation that a model cannot go on with."""
+
+    code = "invalid_messages"
+
+    def __init__(self, message: str, *, param: str | None = "messages") -> None:
+        super().__init__(message, param=param)
+
+
+class WindowExceeded(ChatError):
+    """Messages and answer together longer than the model's window."""
+
+    code = "context_length_exceeded"
+
+
+class RequestTooLarge(ChatError):
+    """More choices or tokens at once than the engine ever has room for."""
+
+    code = "request_too_large"
 
 
 class StorageError(EngineError):
