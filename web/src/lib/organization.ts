@@ -31,6 +31,11 @@ export function revokeKey(project: string, id: string): Promise<unknown> {
   return send("DELETE", `${PROJECTS}/${part(project)}/api_keys/${part(id)}`);
 }
 
+/** A new key in place of one, which goes on working for so many seconds; the answer holds the new key, this once. */
+export function rotateKey(project: string, id: string, graceSeconds: number): Promise<NewKey> {
+  return send("POST", `${PROJECTS}/${part(project)}/api_keys/${part(id)}/rotate`, { grace_seconds: graceSeconds });
+}
+
 /** The limits of the caller's own project, and its use of them. */
 export function getQuota(): Promise<Quota> {
   return send("GET", "/v1/quota");
