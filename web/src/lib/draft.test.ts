@@ -1,9 +1,10 @@
 import { expect, test } from "vitest";
 
+import { chatRequest } from "./chat";
 import { fieldOf, fromJob, pairs, toRequest } from "./draft";
 import { applies, FIELDS, freshValues } from "./fields";
 import { peakParts, withChange } from "./plan";
-import { snippets } from "./snippets";
+import { chatSnippets, snippets } from "./snippets";
 import type { Job, Plan } from "./types";
 
 const filled = (values: Record<string, string>) => ({ ...freshValues(), model: "m", training_file: "file-1", ...values });
@@ -118,4 +119,12 @@ test("the parts of a plan make up its peak, also where loading is the peak", () 
 test("a proposed change goes into the form", () => {
   const changed = withChange(filled({ ist: "false" }), { micro_batch_size: 2, ist: { update_fraction: 0.25, policy: "static" } });
   expect([changed.micro_batch_size, changed.ist, changed["ist.update_fraction"], changed["ist.policy"]]).toEqual(["2", "true", "0.25", "static"]);
+});
+
+test("a chat as code", () => {
+  const request = chatRequest("ft:m", [{ role: "user", content: "it's" }], { temperature: 0, top_p: null, max_tokens: 9, seed: null });
+  const [curl, openai] = chatSnippets(request, "http://h").map(({ code }) => code);
+  expect(curl).toContain("curl http://h/v1/chat/completions");
+  expect(JSON.parse((curl?.split("-d '")[1] ?? "").slice(0, -1).replaceAll("'\\''", "'"))).toEqual({ ...request, stream: true });
+  for (const line of ['    model="ft:m",', '    messages=[{"role": "user", "content": "it\'s"}],', "    temperature=0,", "    stream=True,"]) expect(openai).toContain(line);
 });

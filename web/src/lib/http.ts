@@ -8,6 +8,8 @@ export class ApiError extends Error {
     message: string,
     /** The field of the request that is at fault, with dots between its parts. */
     readonly param: string | null = null,
+    /** Seconds after which the service wants to be asked again. */
+    readonly retryAfter: number | null = null,
   ) {
     super(message);
     this.name = "ApiError";
@@ -29,10 +31,15 @@ export function withQuery(path: string, query: Query): string {
 }
 
 export async function send<T>(method: string, path: string, body?: unknown, signal?: AbortSignal): Promise<T> {
-  const answer = await request(method, path, body, signal);
-  const text = await answer.text();
-  if (!answer.ok) throw errorOf(answer.status, text);
+  const text = await (await open(method, path, body, signal)).text();
   return (text === "" ? undefined : JSON.parse(text)) as T;
+}
+
+/** An answer whose body has still to come; what is no 2xx is an `ApiError`. */
+export async function open(method: string, path: string, body?: unknown, signal?: AbortSignal): Promise<Response> {
+  const answer = await request(method, path, body, signal);
+  if (!answer.ok) throw errorOf(answer.status, await answer.text(), answer.headers.get("Retry-After"));
+  return answer;
 }
 
 async function request(method: string, path: string, body: unknown, signal: AbortSignal | undefined): Promise<Response> {
@@ -66,13 +73,14 @@ export function sendForm<T>(path: string, form: FormData, onprogress: (share: nu
   });
 }
 
-function unreachable(): ApiError {
+export function unreachable(): ApiError {
   return new ApiError(0, null, "The service cannot be reached. Is it running?");
 }
 
-function errorOf(status: number, text: string): ApiError {
+function errorOf(status: number, text: string, retryAfter: string | null = null): ApiError {
   const found = wireError(text);
-  return new ApiError(status, found?.code ?? null, found?.message ?? `The service answered ${status}.`, found?.param ?? null);
+  const seconds = retryAfter === null ? null : Number(retryAfter);
+  return new ApiError(status, found?.code ?? null, found?.message ?? `The service answered ${status}.`, found?.param ?? null, seconds);
 }
 
 interface WireError {

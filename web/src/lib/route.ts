@@ -1,6 +1,6 @@
 /** The page's address: `#/jobs/ID?key=value`; `#token=KEY` signs in and is gone at once. */
 
-export const PAGES = ["jobs", "new", "compare", "files", "models", "keys", "workers"] as const;
+export const PAGES = ["jobs", "new", "compare", "playground", "files", "models", "keys", "workers"] as const;
 export type PageName = (typeof PAGES)[number];
 
 export interface Route {

@@ -1,5 +1,6 @@
-/** A request as code: curl, the openai client, the isthmus client, the command line. */
+/** Requests as code: a job by curl, the openai client, the isthmus client and the command line; a chat by the first two. */
 
+import type { ChatRequest } from "./chat";
 import type { JobRequest, Json } from "./draft";
 
 export interface Snippet {
@@ -31,16 +32,33 @@ const FLAGS: Readonly<Record<string, string>> = {
 
 export function snippets(request: JobRequest, origin: string): Snippet[] {
   return [
-    { name: "curl", code: curl(request, origin) },
+    { name: "curl", code: curl(request, `${origin}/v1/fine_tuning/jobs`) },
     { name: "openai", code: openai(request, origin) },
     { name: "isthmus", code: isthmus(request, origin) },
     { name: "CLI", code: cli(request, origin) },
   ];
 }
 
-function curl(request: JobRequest, origin: string): string {
+export function chatSnippets(request: ChatRequest, origin: string): Snippet[] {
+  const lines = Object.entries({ ...request, stream: true }).map(([key, value]) => `    ${key}=${python(value as unknown as Json, 4)},`);
+  return [
+    { name: "curl", code: curl({ ...request, stream: true }, `${origin}/v1/chat/completions`) },
+    {
+      name: "openai",
+      code: `${openaiClient(origin)}
+answer = client.chat.completions.create(
+${lines.join("\n")}
+)
+for chunk in answer:
+    if chunk.choices:
+        print(chunk.choices[0].delta.content or "", end="", flush=True)`,
+    },
+  ];
+}
+
+function curl(request: object, address: string): string {
   const body = JSON.stringify(request, null, 2).replaceAll("'", "'\\''");
-  return `curl ${origin}/v1/fine_tuning/jobs \\
+  return `curl ${address} \\
   -H "Authorization: Bearer $ISTHMUS_API_KEY" \\
   -H "Content-Type: application/json" \\
   -d '${body}'`;
@@ -51,15 +69,19 @@ function openai(request: JobRequest, origin: string): string {
   const extra = Object.fromEntries(Object.entries(request).filter(([key]) => !OPENAI_KEYS.has(key)));
   const lines = known.map(([key, value]) => `    ${key}=${python(value, 4)},`);
   if (Object.keys(extra).length > 0) lines.push(`    extra_body=${python(extra, 4)},`);
-  return `import os
-
-from openai import OpenAI
-
-client = OpenAI(base_url="${origin}/v1", api_key=os.environ["ISTHMUS_API_KEY"])
+  return `${openaiClient(origin)}
 job = client.fine_tuning.jobs.create(
 ${lines.join("\n")}
 )
 print(job.id)`;
+}
+
+function openaiClient(origin: string): string {
+  return `import os
+
+from openai import OpenAI
+
+client = OpenAI(base_url="${origin}/v1", api_key=os.environ["ISTHMUS_API_KEY"])`;
 }
 
 function isthmus(request: JobRequest, origin: string): string {
