@@ -58,7 +58,7 @@ def checkpoint_object(checkpoint: Checkpoint, job: Job) -> CheckpointObject:
         metrics=CheckpointMetrics(
             step=checkpoint.step,
             train_loss=told.get("loss"),
-            train_mean_token_accuracy=told.get("mean_token_accuracy"),
+            train_mean_token_accuracy=told.get("train_mean_token_accuracy"),
             valid_loss=told.get("valid_loss"),
             valid_mean_token_accuracy=told.get("valid_mean_token_accuracy"),
             full_valid_loss=told.get("full_valid_loss"),

@@ -30,6 +30,23 @@ def test_checkpoints_are_listed_newest_first_over_pages(service: Service) -> Non
     assert events[:3] == ["Checkpoint at step 12", "Checkpoint at step 8", "Checkpoint at step 4"]
 
 
+def test_a_checkpoint_tells_what_was_measured_in_its_step(service: Service) -> None:
+    job_id = service.create_job()
+    measured = {
+        "train_mean_token_accuracy": 0.5,
+        "valid_loss": 1.25,
+        "valid_mean_token_accuracy": 0.375,
+        "full_valid_loss": 1.5,
+        "full_valid_mean_token_accuracy": 0.25,
+    }
+    run = Run(service, job_id)
+    run.checkpoint(2)
+    run.checkpoint(4, **measured)
+    newest, older = service.client.fine_tuning.jobs.checkpoints.list(job_id).data
+    assert newest.metrics.model_dump() == {"step": 4, "train_loss": 0.25, **measured}
+    assert older.metrics.model_dump() == {"step": 2, "train_loss": 0.5, **dict.fromkeys(measured)}
+
+
 def test_a_new_job_has_none_and_other_jobs_checkpoints_are_no_cursors(service: Service) -> None:
     checkpoints = service.client.fine_tuning.jobs.checkpoints
     ours, other = service.create_job(), service.create_job()

@@ -40,15 +40,15 @@ class Run:
             assert append_steps(session, self.job_id, self.attempt, batch)
         self.ping()
 
-    def checkpoint(self, step: int) -> None:
-        """Store a checkpoint of an adapter and the rest."""
+    def checkpoint(self, step: int, **measured: float) -> None:
+        """Store a checkpoint of an adapter and the rest, with what was measured beside the loss."""
         prefix = checkpoint_prefix(self.job_id, self.attempt, step)
         objects = open_objects(self.service.settings)
         stored = [
             objects.put(prefix + path, io.BytesIO(f"{path} {step}".encode()))
             for path in ("adapter/weights", "state.safetensors")
         ]
-        metrics = {"loss": 1 / max(step, 1)}
+        metrics = {"loss": 1 / max(step, 1), **measured}
         with self.service.database.session() as session:
             assert record_checkpoint(
                 session, self.job_id, self.attempt, step=step, metrics=metrics, stored=stored
