@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import select
+from sqlalchemy import ScalarSelect, select
 from sqlalchemy.orm import Session
 
 from store.driver import driver_cursor
@@ -40,22 +40,22 @@ class Window:
 def step_range(tenant: Tenant, job_id: str, window: Window) -> range | None:
     """The window's first and last recorded steps, as a range; None: there is none (or no such job)."""
     session = tenant.session
-    reached = session.scalar(select(Job.step).where(Job.id == tenant.job_id(job_id)))
+    first = window.after_step + 1
+    job = select(Job.step, _record_from(first)).where(Job.id == job_id, Job.project_id == tenant.project_id)
+    reached, recorded = session.execute(job).one_or_none() or (None, None)
     if reached is None:
         return None
-    first, last = window.after_step + 1, reached
+    last: int = reached
     if window.before_step is not None:
         last = min(last, window.before_step - 1)
-    if window.after_time is not None:
-        moment = window.after_time
-        first = max(first, _first_step(session, job_id, reached, lambda time: time > moment))
     if window.before_time is not None:
         limit = window.before_time
         last = min(last, _first_step(session, job_id, reached, lambda time: time >= limit) - 1)
-    recorded = _first_record(session, job_id, first)
-    if recorded is None or recorded[0] > last:
-        return None
-    return range(recorded[0], last + 1)
+    if window.after_time is not None:
+        moment = window.after_time
+        first = max(first, _first_step(session, job_id, reached, lambda time: time > moment))
+        recorded = session.scalar(select(_record_from(first, job_id)))
+    return None if recorded is None or recorded > last else range(recorded, last + 1)
 
 
 def owns(tenant: Tenant, job_id: str) -> bool:
@@ -88,6 +88,13 @@ def _first_step(session: Session, job_id: str, reached: int, late: Callable[[flo
         return found is None or late(found[1].timestamp())
 
     return bisect_left(range(1, reached + 1), True, key=is_late) + 1
+
+
+def _record_from(step: int, job_id: str | None = None) -> ScalarSelect[int]:
+    """The first recorded step from `step` on, of this job or of the query's."""
+    of_job = StepRecord.job_id == (Job.id if job_id is None else job_id)
+    query = select(StepRecord.step).where(of_job, StepRecord.step >= step)
+    return query.order_by(StepRecord.step).limit(1).scalar_subquery()
 
 
 def _first_record(session: Session, job_id: str, step: int) -> tuple[int, datetime] | None:

@@ -77,14 +77,19 @@ def metrics(
     limit: Limit = None,
 ) -> Response:
     """Metrics by step, or, with `points`, their means and extremes by buckets of steps."""
-    the_job(tx, job_id)
+    # Whoever gets steps has the job: it is looked up only where there are none.
     _check_size(points, limit)
     names = None if keys is None else list(dict.fromkeys(name for name in keys.split(",") if name))
     try:
         if points is None:
             found = metric_series(tx.tenant, job_id, keys=names, window=window, limit=limit or MAX_STEPS)
+            if not found.steps:
+                the_job(tx, job_id)
             return metrics_answer(job_id, found)
-        return metric_points_answer(job_id, metric_points(tx.tenant, job_id, window, points, keys=names))
+        merged = metric_points(tx.tenant, job_id, window, points, keys=names)
+        if merged is None:
+            the_job(tx, job_id)
+        return metric_points_answer(job_id, merged)
     except UnknownMetrics as error:
         raise bad_request(f"keys: {error}", param="keys", code="unknown_metric") from error
 
