@@ -101,7 +101,7 @@ def resolve(body: JobRequest, *, rows: int) -> JobSpec:
         return JobSpec.model_validate(values)
     except ValidationError as error:
         first = error.errors()[0]
-        param = ".".join(map(str, first["loc"])) or "micro_batch_size"
+        param = ".".join(map(str, first["loc"])) or first["ctx"]["param"]
         raise bad_request(
             first["msg"].removeprefix("Value error, "), param=param, code="invalid_value"
         ) from error

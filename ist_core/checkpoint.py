@@ -24,8 +24,9 @@ from ist_core.errors import CheckpointError
 from ist_core.fingerprint import Fingerprint, environment_differences, run_differences
 from ist_core.ist import IstState
 from ist_core.progress import Progress
-from ist_core.spec import JobSpec, Strict
+from ist_core.spec import JobSpec
 from ist_core.storage import storing
+from ist_core.strict import Strict
 from ist_core.training_state import Snapshot, TrainingState
 from ist_core.whole_folder import remove_whole, whole_folder
 

@@ -4,37 +4,16 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
+
+from ist_core.evaluation_spec import EarlyStoppingSpec, EvaluationSpec
+from ist_core.strict import Strict, conflict
 
 MAX_SEED = 2**31 - 1
 
 Fraction = Annotated[float, Field(gt=0.0, le=1.0)]
 TargetModules = Annotated[tuple[str, ...], Field(min_length=1, strict=False)] | None
 """Names of the linear modules to adapt in each layer; None means every linear module of a layer."""
-
-
-def whole_numbers(value: Any) -> Any:
-    """Return an object with integers in place of floats such as 3.0, which JSON does not tell apart."""
-    if not isinstance(value, dict):
-        return value
-    return {
-        key: int(item) if isinstance(item, float) and item.is_integer() else item
-        for key, item in value.items()
-    }
-
-
-class Strict(BaseModel):
-    """A frozen model that refuses unknown keys and values of another type.
-
-    A misspelt key is an error, never a silent default; neither `true` nor `"1"` is a number.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, strict=True)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _whole_numbers(cls, value: Any) -> Any:
-        return whole_numbers(value)
 
 
 class LoraSpec(Strict):
@@ -179,6 +158,13 @@ class TrainingOptions(Strict):
     stays as large, so only the last digits may differ."""
     time_limit_minutes: Annotated[float, Field(gt=0, le=525_600)] | None = None
     """In the service: end the job, after a checkpoint, when its runs together took so long."""
+    evaluation: EvaluationSpec | None = None
+    """What is measured on the validation file; None is `{}`: its loss at each checkpoint and at the end."""
+    early_stopping: EarlyStoppingSpec | None = None
+    """None: all steps are made."""
+    select_checkpoint: Literal["last", "best"] = "last"
+    """Which adapter is the result: that of the last step, or of the checkpoint (or last step) with the lowest
+    `full_valid_loss`."""
 
 
 class JobSpec(TrainingOptions):
@@ -200,8 +186,33 @@ class JobSpec(TrainingOptions):
     @model_validator(mode="after")
     def _micro_batch_divides(self) -> Self:
         if self.micro_batch_size is not None and self.batch_size % self.micro_batch_size:
-            raise ValueError(
-                f"micro_batch_size {self.micro_batch_size} must divide batch_size {self.batch_size}"
+            raise conflict(
+                "micro_batch_size",
+                f"micro_batch_size {self.micro_batch_size} must divide batch_size {self.batch_size}",
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _measures_what_it_looks_at(self) -> Self:
+        for name, wanted in (
+            ("evaluation", self.evaluation is not None),
+            ("early_stopping", self.early_stopping is not None),
+            ("select_checkpoint", self.select_checkpoint == "best"),
+        ):
+            if wanted and self.validation_file is None:
+                raise conflict(
+                    name, f"{name} needs a validation_file to measure on; give one, or leave it out"
+                )
+        evaluation = self.evaluation or EvaluationSpec()
+        if evaluation.full_rows == 0 and self.select_checkpoint == "best":
+            raise conflict(
+                "evaluation.full_rows",
+                "select_checkpoint 'best' compares full_valid_loss, so evaluation.full_rows must not be 0",
+            )
+        if evaluation.full_rows == 0 and self.early_stopping and evaluation.interval is None:
+            raise conflict(
+                "evaluation.full_rows",
+                "early_stopping watches a validation loss: give evaluation.interval, or full_rows above 0",
             )
         return self
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Generic, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from ist_core.spec import whole_numbers
+from ist_core.strict import whole_numbers
 
 Item = TypeVar("Item", bound=BaseModel)
 Named = TypeVar("Named", bound="Identified")
