@@ -4,11 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import os
-import secrets
-import tempfile
 from dataclasses import dataclass
-from pathlib import Path
 
 from store.keys import Holder
 
@@ -55,22 +51,6 @@ class CookieSigner:
         # With the key's hash, so that the cookies of a bootstrap key end when another takes its place.
         text = f"isthmus session {holder.key_id} {holder.sha256} {expiry}"
         return hmac.new(self._secret, text.encode(), hashlib.sha256).hexdigest()
-
-
-def read_secret(path: Path) -> bytes:
-    """The secret of a data folder, made once (by one of several processes) and readable by its owner only."""
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=".session-secret-")
-        try:
-            with os.fdopen(descriptor, "w") as file:
-                file.write(secrets.token_urlsafe(32))
-            os.link(name, path)
-        except FileExistsError:
-            pass  # another process was first: its secret counts
-        finally:
-            Path(name).unlink()
-    return path.read_bytes()
 
 
 def _parts(value: str) -> tuple[str, int, str]:

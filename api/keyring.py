@@ -7,9 +7,10 @@ from collections.abc import Collection
 
 from sqlalchemy.orm import Session
 
-from api.cookies import Cookie, CookieSigner, read_secret
+from api.cookies import Cookie, CookieSigner
 from store.keys import SCOPES, Holder, alive, digest, use_key, use_key_by_id
 from store.projects import DEFAULT_PROJECT, get_project
+from store.secret_file import service_secret
 from store.settings import Settings
 
 BOOTSTRAP = "bootstrap"
@@ -26,15 +27,8 @@ class KeyRing:
     @classmethod
     def of(cls, settings: Settings) -> KeyRing:
         """The key ring of a service; makes the cookies' secret when there is none yet."""
-        key, secret = settings.api_key, settings.session_secret
-        return cls(
-            None if key is None else key.get_secret_value(),
-            CookieSigner(
-                read_secret(settings.data_dir / "session_secret")
-                if secret is None
-                else secret.get_secret_value().encode()
-            ),
-        )
+        key = settings.api_key
+        return cls(None if key is None else key.get_secret_value(), CookieSigner(service_secret(settings)))
 
     def by_key(self, session: Session, key: str) -> Holder | None:
         """Who holds this key; None: it is none that is alive."""

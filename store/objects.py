@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -46,6 +47,10 @@ class ObjectStore(Protocol):
 
     def delete(self, key: str) -> None:
         """Remove the object; to remove what is not there is no error."""
+        ...
+
+    def clear(self, folder: str) -> None:
+        """Remove every object under `folder`, which ends in `/`, and what broken puts left there."""
         ...
 
     def list(self, prefix: str) -> Iterator[str]:
@@ -91,6 +96,12 @@ class LocalObjects:
     def delete(self, key: str) -> None:
         """Remove the object; to remove what is not there is no error."""
         self._path(key).unlink(missing_ok=True)
+
+    def clear(self, folder: str) -> None:
+        """Remove a folder with all that is in it, half-written files too."""
+        path = self._path(folder.removesuffix("/"))
+        if path.is_dir():
+            shutil.rmtree(path)
 
     def list(self, prefix: str) -> Iterator[str]:
         """The keys that begin with `prefix`, sorted; half-written files are not among them."""

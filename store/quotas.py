@@ -8,7 +8,7 @@ from sqlalchemy import Select, func, literal_column, select
 from sqlalchemy.orm import Session
 
 from store.states import seconds_of_run
-from store.tables import Checkpoint, File, Job, Project, TunedModel, Upload, UploadPart
+from store.tables import Checkpoint, Export, File, Job, Project, TunedModel, Upload, UploadPart
 from store.tables.base import PreciseState
 from store.tables.jobs import LIVE
 from store.tenant import Tenant
@@ -22,6 +22,7 @@ ACTIVE: tuple[PreciseState, ...] = (
     "cancelling",
 )
 """The states of jobs that hold a place: all that have not ended, but for those that are paused."""
+SMALLER = "Send a smaller file"
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,17 +102,17 @@ def take_job(tenant: Tenant) -> None:
         )
 
 
-def take_bytes(tenant: Tenant, size: int) -> None:
+def take_bytes(tenant: Tenant, size: int, *, remedy: str = SMALLER) -> None:
     """Make sure that the project may store `size` more bytes, as `take_job`; raises QuotaExceeded."""
-    _check_bytes(tenant, size, _lock(tenant, "max_bytes"))
+    _check_bytes(tenant, size, _lock(tenant, "max_bytes"), remedy)
 
 
 def check_bytes(tenant: Tenant, size: int) -> None:
     """Ask beforehand, without a lock, whether `size` bytes would find room; raises QuotaExceeded."""
-    _check_bytes(tenant, size, tenant.session.scalars(_project(tenant)).one())
+    _check_bytes(tenant, size, tenant.session.scalars(_project(tenant)).one(), SMALLER)
 
 
-def _check_bytes(tenant: Tenant, size: int, project: Project) -> None:
+def _check_bytes(tenant: Tenant, size: int, project: Project, remedy: str) -> None:
     if project.max_bytes is None:
         return
     used = _bytes(tenant.session, tenant.project_id)
@@ -120,7 +121,7 @@ def _check_bytes(tenant: Tenant, size: int, project: Project) -> None:
             tenant.project_id,
             "max_bytes",
             f"stores {used:,} bytes and may store {project.max_bytes:,}, so {size:,} more do not fit",
-            "Send a smaller file",
+            remedy,
         )
 
 
@@ -149,7 +150,7 @@ def jobs_query(project_id: str) -> Select[int]:
 
 
 def _bytes(session: Session, project_id: str) -> int:
-    """The files, the parts of uploads that may become files, models' artifacts, and checkpoints."""
+    """The files, the parts of uploads that may become files, models' artifacts, checkpoints, and exports."""
     files = select(func.sum(File.bytes)).where(File.project_id == project_id, File.deleted_at.is_(None))
     parts = (
         select(func.sum(UploadPart.bytes))
@@ -160,7 +161,10 @@ def _bytes(session: Session, project_id: str) -> int:
         TunedModel.project_id == project_id, TunedModel.deleted_at.is_(None)
     )
     checkpoints = select(func.sum(Checkpoint.bytes)).where(Checkpoint.project_id == project_id)
-    return sum(int(session.scalar(query) or 0) for query in (files, parts, models, checkpoints))
+    exports = select(func.sum(Export.bytes)).where(
+        Export.project_id == project_id, Export.deleted_at.is_(None), Export.bytes > 0
+    )
+    return sum(int(session.scalar(query) or 0) for query in (files, parts, models, checkpoints, exports))
 
 
 def _minutes(session: Session, project_id: str) -> float:

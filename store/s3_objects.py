@@ -82,6 +82,12 @@ class S3Objects:
         with _reported(key):
             obstore.delete(self._store, key)
 
+    def clear(self, folder: str) -> None:
+        """Remove all objects under a folder. Parts of an upload whose process was killed stay, until the
+        bucket's own rule for unfinished uploads removes them."""
+        for key in self.list(folder):
+            self.delete(key)
+
     def list(self, prefix: str) -> Iterator[str]:
         """The keys that begin with `prefix`, sorted."""
         folder = prefix.rpartition("/")[0]  # S3Store lists whole folders only

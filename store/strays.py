@@ -9,10 +9,10 @@ from sqlalchemy import delete, func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from store.tables import Checkpoint, File, StrayObject, TunedModel, UploadPart
+from store.tables import Checkpoint, Export, File, StrayObject, TunedModel, UploadPart
 from store.tuned_models import artifact_keys
 
-PREFIXES = ("files/", "uploads/", "models/", "checkpoints/")
+PREFIXES = ("files/", "uploads/", "models/", "checkpoints/", "exports/")
 """Where every object has a row that names it, or will have one within minutes."""
 AGE = timedelta(days=1)
 
@@ -24,11 +24,15 @@ def named_keys(session: Session, keys: Collection[str]) -> set[str]:
     parts = select(UploadPart.key).where(UploadPart.key.in_(keys))
     models = select(TunedModel).where(TunedModel.job_id.in_(of_jobs), TunedModel.purged_at.is_(None))
     checkpoints = select(Checkpoint).where(Checkpoint.job_id.in_(of_jobs))
+    of_exports = {key.split("/")[1] for key in keys if key.startswith("exports/")}
+    exports = select(Export).where(Export.id.in_(of_exports), Export.purged_at.is_(None))
     named = {*session.scalars(files), *session.scalars(parts)}
     for model in session.scalars(models):
         named.update(artifact_keys(model))
     for checkpoint in session.scalars(checkpoints):
         named.update(checkpoint.prefix + file["path"] for file in checkpoint.files)
+    for export in session.scalars(exports):
+        named.update(f"{export.prefix}{file['path']}" for file in export.files)
     return named & set(keys)
 
 

@@ -1,6 +1,7 @@
 """The tables: projects, keys, files, jobs and what jobs leave behind (PostgreSQL 15 or later)."""
 
 from store.tables.base import Base, State
+from store.tables.exports import Export, ExportState
 from store.tables.files import File, Upload, UploadPart
 from store.tables.idempotency import IdempotencyKey
 from store.tables.jobs import Job
@@ -16,6 +17,8 @@ __all__ = [
     "Base",
     "Checkpoint",
     "Event",
+    "Export",
+    "ExportState",
     "File",
     "IdempotencyKey",
     "Job",

@@ -13,8 +13,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from api.cookies import COOKIE_SECONDS, CookieSigner, read_secret
+from api.cookies import COOKIE_SECONDS, CookieSigner
 from store.keys import Holder
+from store.secret_file import read_secret
 from tests.contract.conftest import KEY, Service
 from tests.contract.errors import JOBS, check_error
 

@@ -123,6 +123,14 @@ def test_keys_are_listed_by_prefix(objects: ObjectStore) -> None:
     assert list(objects.list("none")) == []
 
 
+def test_a_folder_is_cleared_and_what_lies_beside_it_stays(objects: ObjectStore) -> None:
+    for key in ("exports/a/1/x", "exports/a/2/y", "exports/ab/1/x"):
+        objects.put(key, io.BytesIO(b"data"))
+    objects.clear("exports/a/")
+    objects.clear("exports/none/")
+    assert list(objects.list("exports/")) == ["exports/ab/1/x"]
+
+
 @pytest.mark.parametrize("key", ["", "/etc/passwd", "../a", "a/../b", "a//b", "a/", "a/./b", "a\0", "a\\b"])
 def test_a_key_that_could_mean_a_place_elsewhere_is_refused(objects: ObjectStore, key: str) -> None:
     for use in (
