@@ -8,12 +8,16 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from ist_core.artifacts import versions
+from ist_core.base_facts import base_facts
 from ist_core.catalog import ModelSource
 from ist_core.device import pick_device
-from ist_core.errors import ExportError
+from ist_core.errors import ExportError, ModelError
 from ist_core.export.check import ask, compare
+from ist_core.export.gguf_file import read_back, write_gguf
+from ist_core.export.gguf_layout import architecture_of
 from ist_core.export.manifest import (
     MANIFEST,
     Check,
@@ -23,10 +27,12 @@ from ist_core.export.manifest import (
     WeightType,
     list_files,
 )
-from ist_core.export.merged import merged_bytes, read_merged, write_merged
+from ist_core.export.merged import read_merged, write_merged
 from ist_core.export.prompts import check_prompts, encode_prompts
 from ist_core.export.room import check_room
-from ist_core.export.trained import load_trained, weight_type
+from ist_core.export.trained import load_trained
+from ist_core.gguf_cache import needs_conversion
+from ist_core.planner.gguf_header import read_gguf_header
 from ist_core.storage import storing
 from ist_core.whole_folder import whole_folder
 
@@ -40,6 +46,7 @@ def export_model(
     cache_dir: Path,
     progress: Callable[[str], None] = lambda _: None,
     weights: WeightType = "base",
+    name: str | None = None,
 ) -> Manifest:
     """Export the base model with its adapter to `output_dir`, which appears whole and checked or not at all.
 
@@ -50,6 +57,7 @@ def export_model(
         progress: called with a line for a person; what it raises ends the export, and leaves nothing. So does
             an exception from a signal handler.
         weights: how `merged` stores its weights; the other formats have their own way.
+        name: what the model is called in a GGUF file and by its name; None: the base model's name.
 
     Memory: 4 bytes a parameter, for one model at a time (the trained one is gone when the export is loaded),
     and once more its largest tensor; the logits of the check take about 1 kB a word of the vocabulary.
@@ -60,7 +68,7 @@ def export_model(
         StorageError: there is no room on the disk.
         EngineError: base model or adapter cannot be read.
     """
-    export = _Export(source, adapter, format, weights, cache_dir, progress)
+    export = _Export(source, adapter, format, weights, name or source.name, cache_dir, progress)
     with storing("the export", then="export again"), whole_folder(output_dir) as folder:
         manifest = export.fill(folder)
         (folder / MANIFEST).write_text(manifest.model_dump_json(indent=2) + "\n", encoding="utf-8")
@@ -85,6 +93,7 @@ class _Export:
     adapter: Path
     format: ExportFormat
     weights: WeightType
+    name: str
     cache_dir: Path
     progress: Callable[[str], None]
 
@@ -107,11 +116,14 @@ class _Export:
         )
 
     def _write(self, folder: Path, device: torch.device) -> _Trained:
+        """Ask the trained model, and write it; it is gone when this returns."""
+        self._check_conversion_room()
         self.progress(f"Loading {self.source.name} with its adapter")
         trained = load_trained(self.source, self.adapter, cache_dir=self.cache_dir, device=device)
-        dtype = weight_type(self.weights, trained.stored)
-        base = trained.model.get_base_model()
-        check_room(folder, merged_bytes(base, dtype))
+        if self.format != "merged":
+            architecture_of(trained.config)
+        weights = self._weights(trained.stored)
+        check_room(folder, trained.parameters, weights)
         self.progress("Asking the trained model")
         prompts = check_prompts(trained.tokenizer)
         tokens = encode_prompts(trained.tokenizer, prompts)
@@ -119,15 +131,26 @@ class _Export:
         self.progress("Merging the adapter")
         model = trained.merged()
         self.progress("Writing the weights")
-        write_merged(model, trained.tokenizer, folder, dtype=dtype)
-        name = str(dtype).removeprefix("torch.")
-        return _Trained(trained.origin, prompts, tokens, logits, model.num_parameters(), name)
+        if self.format == "merged":
+            write_merged(model, trained.tokenizer, folder, weights=weights)
+        else:
+            write_gguf(
+                model,
+                trained.tokenizer,
+                folder,
+                weights=weights,
+                name=self.name,
+                base=base_facts(self.source),
+                progress=self.progress,
+            )
+        return _Trained(trained.origin, prompts, tokens, logits, trained.parameters, weights)
 
     def _check(self, folder: Path, trained: _Trained, device: torch.device) -> Check:
+        """Load what was written, and compare its answers."""
         self.progress("Loading the export from its files")
         try:
-            model, tokenizer = read_merged(folder)
-        except (OSError, ValueError, KeyError, RuntimeError) as error:
+            model, tokenizer = self._read(folder)
+        except (OSError, ValueError, KeyError, RuntimeError, ModelError) as error:
             raise ExportError(f"the {self.format} export cannot be loaded again: {error}") from error
         self.progress("Asking the exported model")
         nn.Module.eval(nn.Module.to(model, device))
@@ -138,6 +161,20 @@ class _Export:
             tokens_agree=encode_prompts(tokenizer, trained.prompts) == trained.tokens,
             weights=trained.weights,
         )
+
+    def _read(self, folder: Path) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+        return read_merged(folder) if self.format == "merged" else read_back(next(folder.glob("*.gguf")))
+
+    def _weights(self, stored: str) -> str:
+        """Return how the weights are stored."""
+        if self.format == "merged":
+            return stored if self.weights == "base" else self.weights
+        return {"gguf_f16": "float16", "gguf_q8_0": "q8_0"}[self.format]
+
+    def _check_conversion_room(self) -> None:
+        if needs_conversion(self.source, self.cache_dir):
+            header = read_gguf_header(Path(self.source.location))
+            check_room(self.cache_dir, header.parameters, "float32")
 
 
 def _failure(check: Check, format: ExportFormat) -> str:  # noqa: A002  # the same

@@ -13,18 +13,15 @@ from ist_core.models.quiet import no_progress_bars
 SHARD_SIZE = "4GB"
 
 
-def merged_bytes(model: nn.Module, dtype: torch.dtype) -> int:
-    """Return how many bytes the weights take on disk."""
-    return sum(parameter.numel() for parameter in model.parameters()) * dtype.itemsize
-
-
 def write_merged(
-    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder: Path, *, dtype: torch.dtype
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder: Path, *, weights: str
 ) -> None:
     """Write weights (in shards), config, generation config, tokenizer and chat template.
 
-    The model is turned into `dtype` in place, tensor by tensor.
+    Args:
+        weights: float32, bfloat16 or float16; the model is turned into it in place, tensor by tensor.
     """
+    dtype: torch.dtype = getattr(torch, weights)
     nn.Module.to(model, dtype)
     model.config.dtype = dtype
     with no_progress_bars():

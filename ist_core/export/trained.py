@@ -6,16 +6,17 @@ import json
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import torch
 from peft import PeftModel
-from transformers import AutoConfig, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import AutoConfig, AutoTokenizer, PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 import ist_core.bottleneck  # noqa: F401  # so that peft knows the adapters when it reads their config
 from ist_core.catalog import ModelSource
 from ist_core.encoding import ensure_template
 from ist_core.errors import AdapterError, ExportUnsupported
-from ist_core.export.manifest import Origin, WeightType, list_files
+from ist_core.export.manifest import Origin, list_files
 from ist_core.gguf_cache import converted_folder
 from ist_core.models import load_base_model
 
@@ -31,8 +32,15 @@ class Trained:
     model: PeftModel
     tokenizer: PreTrainedTokenizerBase
     origin: Origin
-    stored: torch.dtype
-    """What the base model's files hold."""
+    parameters: int
+    """Of the base model, which are as many as of the merged one."""
+    stored: str
+    """What the base model's files hold, such as float32."""
+
+    @property
+    def config(self) -> PreTrainedConfig:
+        """The base model's."""
+        return cast("PreTrainedConfig", self.model.get_base_model().config)
 
     def merged(self) -> PreTrainedModel:
         """Merge the adapter into the base, in place and in float32; afterwards there is only the result.
@@ -59,6 +67,7 @@ def load_trained(source: ModelSource, adapter: Path, *, cache_dir: Path, device:
     """
     method = _method(adapter)
     base = load_base_model(source, cache_dir=cache_dir, dtype=torch.float32, device=device)
+    parameters = base.model.num_parameters()
     with warnings.catch_warnings():
         # peft reads transformers' old name of this property.
         warnings.filterwarnings("ignore", "`is_gradient_checkpointing` is deprecated", FutureWarning)
@@ -69,14 +78,8 @@ def load_trained(source: ModelSource, adapter: Path, *, cache_dir: Path, device:
             raise AdapterError(f"the adapter does not fit {source.name!r}: {reason}") from error
     digest = next(entry.sha256 for entry in list_files(adapter) if entry.path == _WEIGHTS)
     origin = Origin(base=source.name, base_kind=source.kind, adapter_sha256=digest, method=method)
-    return Trained(model, _tokenizer(adapter, base.tokenizer), origin, _stored(source, cache_dir))
-
-
-def weight_type(choice: WeightType, stored: torch.dtype) -> torch.dtype:
-    """Return what a merged export stores its weights as."""
-    if choice == "base":
-        return stored
-    return {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}[choice]
+    tokenizer = _tokenizer(adapter, base.tokenizer)
+    return Trained(model, tokenizer, origin, parameters, _stored(source, cache_dir))
 
 
 def _method(adapter: Path) -> str:
@@ -106,9 +109,9 @@ def _tokenizer(adapter: Path, of_base: PreTrainedTokenizerBase) -> PreTrainedTok
     return of_base
 
 
-def _stored(source: ModelSource, cache_dir: Path) -> torch.dtype:
+def _stored(source: ModelSource, cache_dir: Path) -> str:
     location = (
         converted_folder(Path(source.location), cache_dir) if source.kind == "gguf" else source.location
     )
     stored = AutoConfig.from_pretrained(location).dtype
-    return stored if isinstance(stored, torch.dtype) else torch.float32
+    return str(stored).removeprefix("torch.") if isinstance(stored, torch.dtype) else "float32"

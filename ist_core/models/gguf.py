@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils.quantization_config import GgufConfig
 
 from ist_core.errors import ModelError
@@ -43,7 +43,12 @@ def convert_gguf(path: Path, cache_dir: Path) -> Path:
     return target
 
 
-def _write_plain(path: Path, folder: Path) -> None:
+def read_gguf(path: Path) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """Load a GGUF file, dequantised to float32.
+
+    Raises:
+        ModelError: if it is no GGUF file that transformers can read.
+    """
     try:
         with no_progress_bars():
             tokenizer = AutoTokenizer.from_pretrained(path.parent, gguf_file=path.name)
@@ -55,6 +60,11 @@ def _write_plain(path: Path, folder: Path) -> None:
             )
     except (ValueError, KeyError, RuntimeError, IndexError) as error:
         raise ModelError(f"the GGUF file {path.name} cannot be converted: {error}") from error
+    return model, tokenizer
+
+
+def _write_plain(path: Path, folder: Path) -> None:
+    model, tokenizer = read_gguf(path)
     with no_progress_bars():
         model.save_pretrained(folder)
         tokenizer.save_pretrained(folder)
