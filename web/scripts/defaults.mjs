@@ -5,7 +5,15 @@
 import { readFile, writeFile } from "node:fs/promises";
 
 const TARGET = new URL("../src/lib/defaults.json", import.meta.url);
-const SCHEMAS = { job: "JobSpec", lora: "LoraSpec", bottleneck: "BottleneckSpec", ist: "IstSpec", dpo: "DpoSpec" };
+const SCHEMAS = {
+  job: "JobSpec",
+  lora: "LoraSpec",
+  bottleneck: "BottleneckSpec",
+  ist: "IstSpec",
+  dpo: "DpoSpec",
+  evaluation: "EvaluationSpec",
+  early_stopping: "EarlyStoppingSpec",
+};
 
 const { components } = JSON.parse(await readFile(new URL("../../openapi.json", import.meta.url), "utf8"));
 

@@ -1,7 +1,7 @@
 /** The service's routes as the page uses them. */
 
 import { send, sendForm, withQuery, type Page, type Query } from "./http";
-import type { Artifact, Checkpoint, Importance, Job, JobEvent, Metrics, Model, Plan, StoredFile, Tokens } from "./types";
+import type { Artifact, Checkpoint, Importance, Job, JobEvent, Metrics, Model, Plan, Sample, StoredFile, Tokens } from "./types";
 
 export { ApiError } from "./http";
 
@@ -101,6 +101,21 @@ export function deleteModel(model: string): Promise<unknown> {
 
 export async function listCheckpoints(id: string): Promise<Checkpoint[]> {
   return (await send<Page<Checkpoint>>("GET", `${JOBS}/${part(id)}/checkpoints?limit=100`)).data;
+}
+
+/** Which samples: the tuned model's answer is wrong, better, or worse than the base model's. */
+export type Only = "wrong" | "improved" | "worsened";
+
+export interface SampleQuery {
+  only: Only | null;
+  /** The score that `only` goes by. */
+  score: string | null;
+  after: string | null;
+  limit: number;
+}
+
+export function listSamples(id: string, query: SampleQuery, signal?: AbortSignal): Promise<Page<Sample>> {
+  return send("GET", jobPath(id, "samples", { ...query }), undefined, signal);
 }
 
 export async function listFiles(): Promise<StoredFile[]> {

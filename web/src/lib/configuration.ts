@@ -20,11 +20,13 @@ export interface Group {
 
 type Values = Record<string, unknown>;
 
-/** Parts of the spec with a block of their own; null stands for a part that is switched off. */
+/** Parts of the spec with a block of their own; null stands for a part that is switched off, which may be the default. */
 const PARTS = [
-  { key: "method", title: "Method", off: "supervised" },
-  { key: "adapter", title: "Adapter", off: "none" },
-  { key: "ist", title: "Importance-aware sparse tuning", off: "off: every layer in every step" },
+  { key: "method", title: "Method", off: "supervised", isUsual: false },
+  { key: "adapter", title: "Adapter", off: "none", isUsual: false },
+  { key: "ist", title: "Importance-aware sparse tuning", off: "off: every layer in every step", isUsual: false },
+  { key: "evaluation", title: "Evaluation", off: "the defaults", isUsual: true },
+  { key: "early_stopping", title: "Early stopping", off: "off", isUsual: true },
 ] as const;
 
 /** What every job has of its own: to differ in these says nothing. */
@@ -33,9 +35,9 @@ const OWN = new Set(["model", "training_file", "seed"]);
 /** The spec's own keys are the names, so that what is read here can be written in a request. */
 export function configuration(spec: Job["spec"]): Group[] {
   const values: Values = { ...spec };
-  const parts = PARTS.filter(({ key }) => key in values).map(({ key, title, off }) => {
+  const parts = PARTS.filter(({ key }) => key in values).map(({ key, title, off, isUsual }) => {
     const part = values[key] as Values | null;
-    const row = { name: key, value: off, differs: true, usual: null };
+    const row = { name: key, value: off, differs: !isUsual, usual: null };
     return { title, rows: part === null ? [row] : rows(part, usualOf(key, part)) };
   });
   const inner = new Set<string>(PARTS.map(({ key }) => key));
@@ -55,7 +57,7 @@ export function flat(spec: Job["spec"]): Map<string, string> {
 }
 
 function usualOf(key: string, part: Values): Values {
-  if (key === "ist") return defaults.ist;
+  if (key === "ist" || key === "evaluation" || key === "early_stopping") return defaults[key];
   if (key === "adapter") return part.type === "bottleneck" ? { ...defaults.bottleneck, type: "lora" } : defaults.lora;
   return part.type === "dpo" ? { ...defaults.dpo, type: "supervised" } : { type: "supervised" };
 }

@@ -50,6 +50,35 @@ test("settings that mean nothing with the others are left out", () => {
   expect(toRequest(bottleneck).adapter).toEqual({ type: "bottleneck", size: 32 });
 });
 
+test("what is measured needs a validation file, and stands in parts of its own", () => {
+  const wanted = {
+    "evaluation.rows": "20",
+    "evaluation.scores": "exact_match, regex",
+    "evaluation.pattern": "\\d+",
+    "evaluation.choices": "a, b",
+    "evaluation.full_rows": "all",
+    early_stopping: "true",
+    select_checkpoint: "best",
+  };
+  expect(toRequest(filled(wanted))).toEqual({ model: "m", training_file: "file-1" });
+  const request = toRequest(filled({ ...wanted, validation_file: "file-2" }));
+  expect(request).toEqual({
+    model: "m",
+    training_file: "file-1",
+    validation_file: "file-2",
+    evaluation: { rows: 20, scores: ["exact_match", "regex"], pattern: "\\d+", full_rows: null },
+    early_stopping: {},
+    select_checkpoint: "best",
+  });
+  const spec = { ...request, ist: {}, early_stopping: { patience: 3, min_delta: 0 }, evaluation: { ...(request.evaluation as object), interval: null, choices: null } };
+  expect(toRequest(fromJob({ spec, suffix: null, metadata: {} } as unknown as Job))).toEqual(request);
+  // No score at all is the service's to refuse, and it says which field.
+  expect(toRequest(filled({ ...wanted, validation_file: "file-2", "evaluation.scores": "" })).evaluation).toEqual({ rows: 20, scores: [], full_rows: null });
+  expect(fieldOf("evaluation.scores.0")).toBe("evaluation.scores");
+  const cli = snippets(request, "http://h")[3]?.code;
+  for (const part of ["--eval-rows 20", `--set 'evaluation.scores=["exact_match","regex"]'`, "--pattern '\\d+'", "--set 'early_stopping={}'", "--select-checkpoint best"]) expect(cli).toContain(part);
+});
+
 test("preference training has its hyperparameters within the method", () => {
   const values = filled({ "method.type": "dpo", n_epochs: "1", beta: "0.2" });
   expect(toRequest(values)).toEqual({

@@ -8,7 +8,9 @@ export type JobRequest = { [key: string]: Json };
 
 /** Settings that stand among the method's hyperparameters. */
 const HYPERPARAMETERS = new Set(["n_epochs", "batch_size", "beta"]);
-const SPECIAL = new Set([...HYPERPARAMETERS, "method.type", "metadata", "ist", "adapter.type"]);
+const SPECIAL = new Set([...HYPERPARAMETERS, "method.type", "metadata", "ist", "adapter.type", "early_stopping"]);
+/** Settings that are lists, typed with commas between. */
+const LISTS = new Set(["adapter.target_modules", "evaluation.scores", "evaluation.choices"]);
 
 export function toRequest(values: Values): JobRequest {
   const request: JobRequest = { model: values.model ?? "", training_file: values.training_file ?? "" };
@@ -16,11 +18,12 @@ export function toRequest(values: Values): JobRequest {
   Object.assign(request, hyperparameters(values));
   for (const field of FIELDS) {
     const text = values[field.name]?.trim() ?? "";
-    if (SPECIAL.has(field.name) || text === field.usual || text === "" || !applies(field, values)) continue;
+    if (SPECIAL.has(field.name) || text === field.usual || (text === "" && field.kind !== "several") || !applies(field, values)) continue;
     place(request, field.name, valueOf(field, text));
   }
   if (values["adapter.type"] === "bottleneck") place(request, "adapter.type", "bottleneck");
   if (values.ist === "false") request.ist = null;
+  if (values.validation_file && values.early_stopping === "true") request.early_stopping ??= {};
   const metadata = pairs(values.metadata ?? "");
   if (Object.keys(metadata).length > 0) request.metadata = metadata;
   return request;
@@ -40,7 +43,8 @@ function hyperparameters(values: Values): JobRequest {
 
 function valueOf(field: Field, text: string): Json {
   if (field.kind === "flag") return text === "true";
-  if (field.name === "adapter.target_modules") return text.split(",").map((name) => name.trim()).filter(Boolean);
+  if (text === field.nothing) return null;
+  if (LISTS.has(field.name)) return text.split(",").map((name) => name.trim()).filter(Boolean);
   if (field.kind === "choice" || field.kind === "text") return text;
   // What is no number is sent as it was typed: the service says what is wrong with it.
   const number = Number(text);
@@ -66,13 +70,15 @@ export function fromJob(job: Job): Values {
   const values = freshValues();
   const spec = job.spec as unknown as Record<string, unknown>;
   const set = (name: string, value: unknown) => {
-    if (name in values) values[name] = value === null ? "" : Array.isArray(value) ? value.join(", ") : String(value);
+    const nothing = FIELDS.find((field) => field.name === name)?.nothing ?? "";
+    if (name in values) values[name] = value === null ? nothing : Array.isArray(value) ? value.join(", ") : String(value);
   };
   for (const [name, value] of Object.entries(spec)) {
     if (value !== null && typeof value === "object" && !Array.isArray(value)) {
       for (const [inner, item] of Object.entries(value)) set(inner === "beta" ? "beta" : `${name}.${inner}`, item);
-    } else if (name !== "ist") set(name, value);
+    } else if (name !== "ist" && name !== "early_stopping") set(name, value);
   }
+  if (spec.early_stopping) values.early_stopping = "true";
   values.ist = spec.ist === null ? "false" : "true";
   values.suffix = job.suffix ?? "";
   values.metadata = Object.entries(job.metadata).map(([key, value]) => `${key}=${value}`).join(", ");
@@ -82,6 +88,6 @@ export function fromJob(job: Job): Values {
 /** The form's name of what an error of the service is about. */
 export function fieldOf(param: string | null): string | null {
   if (param === null) return null;
-  const name = param.replace(/^(method\.(supervised|dpo)\.)?hyperparameters\./, "");
+  const name = param.replace(/^(method\.(supervised|dpo)\.)?hyperparameters\./, "").replace(/\.\d+$/, "");
   return name in freshValues() ? name : null;
 }

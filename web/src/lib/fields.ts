@@ -10,22 +10,29 @@ export interface Field {
   label: string;
   hint?: string;
   /** Absent: a number. */
-  kind?: "text" | "choice" | "flag" | "share";
+  kind?: "text" | "choice" | "several" | "flag" | "share";
   choices?: readonly string[];
   usual: string;
+  /** What stands for null where that is not the default. */
+  nothing?: string;
   when?: (values: Values) => boolean;
 }
 
 export interface Section {
   title: string;
   fields: readonly Field[];
+  when?: (values: Values) => boolean;
 }
 
-const { job, lora, bottleneck, ist, dpo } = defaults;
+const { job, lora, bottleneck, ist, dpo, evaluation, early_stopping } = defaults;
 const usual = (value: unknown) => (value === null || value === undefined ? "" : String(value));
 const isLora = (values: Values) => values["adapter.type"] === "lora";
 const isBottleneck = (values: Values) => values["adapter.type"] === "bottleneck";
 const isSparse = (values: Values) => values["ist"] === "true";
+const isMeasured = (values: Values) => Boolean(values.validation_file);
+const isAnswered = (values: Values) => isMeasured(values) && Number(values["evaluation.rows"]) !== 0;
+const isScoredBy = (values: Values, score: string) => isAnswered(values) && (values["evaluation.scores"] ?? "").split(", ").includes(score);
+const isStopped = (values: Values) => isMeasured(values) && values.early_stopping === "true";
 const isImportance = (values: Values) => isSparse(values) && ["importance", "contiguous", "depth"].includes(values["ist.policy"] ?? "");
 
 export const BASIC: readonly Field[] = [
@@ -40,6 +47,24 @@ export const BASIC: readonly Field[] = [
 ];
 
 export const ADVANCED: readonly Section[] = [
+  {
+    title: "Evaluation",
+    when: isMeasured,
+    fields: [
+      { name: "evaluation.rows", label: "Rows to answer", usual: usual(evaluation.rows), hint: "by the base and the tuned model, at the end; 0: none", when: isMeasured },
+      { name: "evaluation.max_new_tokens", label: "Tokens an answer", usual: "", hint: "empty: as the expected ones need", when: isAnswered },
+      { name: "evaluation.scores", label: "Answers are scored by", kind: "several", choices: ["exact_match", "valid_json", "json_fields", "choice", "regex", "rouge_l"], usual: evaluation.scores.join(", "), when: isAnswered },
+      { name: "evaluation.pattern", label: "Pattern", kind: "text", usual: "", hint: "what it finds must be the same in both answers", when: (values) => isScoredBy(values, "regex") },
+      { name: "evaluation.choices", label: "Choices", kind: "text", usual: "", hint: "empty: the file's own answers; else with commas between", when: (values) => isScoredBy(values, "choice") },
+      { name: "evaluation.interval", label: "Validation interval", usual: "", hint: "in steps; empty: at checkpoints only", when: isMeasured },
+      { name: "evaluation.loss_rows", label: "Rows at the interval", usual: usual(evaluation.loss_rows), when: (values) => isMeasured(values) && values["evaluation.interval"] !== "" },
+      { name: "evaluation.full_rows", label: "Rows at a checkpoint", usual: usual(evaluation.full_rows), nothing: "all", hint: "a number, or all", when: isMeasured },
+      { name: "select_checkpoint", label: "Result", kind: "choice", choices: ["last", "best"], usual: job.select_checkpoint, hint: "best: the checkpoint of the lowest validation loss", when: isMeasured },
+      { name: "early_stopping", label: "Stop when it learns no more", kind: "flag", usual: "false", when: isMeasured },
+      { name: "early_stopping.patience", label: "Patience", usual: usual(early_stopping.patience), hint: "measurements in a row without a better loss", when: isStopped },
+      { name: "early_stopping.min_delta", label: "Better by at least", usual: usual(early_stopping.min_delta), when: isStopped },
+    ],
+  },
   {
     title: "Training",
     fields: [

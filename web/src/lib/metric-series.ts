@@ -8,7 +8,11 @@ import type { Metrics, StepRecord } from "./types";
 export const METRICS = [
   "loss",
   "valid_loss",
+  "full_valid_loss",
   "probe_loss",
+  "train_mean_token_accuracy",
+  "valid_mean_token_accuracy",
+  "full_valid_mean_token_accuracy",
   "learning_rate",
   "grad_norm",
   "tokens",
@@ -16,6 +20,18 @@ export const METRICS = [
   "memory_bytes",
 ] as const;
 export type Metric = (typeof METRICS)[number];
+
+/** What is drawn as a curve of its own, and what tells the same of rows that are not learnt from. */
+export const CURVES = {
+  loss: { title: "Loss", train: "loss", interval: "valid_loss", full: "full_valid_loss", probe: "probe_loss" },
+  accuracy: {
+    title: "Token accuracy",
+    train: "train_mean_token_accuracy",
+    interval: "valid_mean_token_accuracy",
+    full: "full_valid_mean_token_accuracy",
+    probe: null,
+  },
+} as const satisfies Record<string, { title: string; train: Metric; interval: Metric; full: Metric; probe: Metric | null }>;
 
 type Values = (number | null)[];
 type Columns = Record<Metric, Values>;
@@ -76,6 +92,15 @@ export class MetricSeries extends StepRows {
     this.times = folded(starts, rows, (_, last) => this.times[last] as number);
     this.steps = folded(starts, rows, (_, last) => this.steps[last] as number);
   }
+}
+
+/** The curves of held-out rows, two at most. Until a job is measured on its validation rows, the probes tell of such. */
+export function heldOut(metrics: MetricSeries, curve: keyof typeof CURVES): { metric: Metric; name: string }[] {
+  const { interval, full, probe } = CURVES[curve];
+  const told = (metric: Metric) => metrics.newest(metric) !== null;
+  if (told(interval)) return [{ metric: interval, name: "validation" }, ...(told(full) ? [{ metric: full, name: "at checkpoints" }] : [])];
+  if (told(full)) return [{ metric: full, name: "validation" }];
+  return probe !== null && told(probe) ? [{ metric: probe, name: "held out" }] : [];
 }
 
 function columns(): Columns {

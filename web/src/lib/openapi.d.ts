@@ -114,6 +114,28 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/chat/completions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Create Completion
+         * @description Go on with a conversation. It takes computing time, so the key needs the scope `write`.
+         *
+         *     Too many requests that wait are refused with 429 and `Retry-After`. Closing the connection cancels.
+         */
+        post: operations["create_completion_v1_chat_completions_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/files": {
         parameters: {
             query?: never;
@@ -508,6 +530,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/fine_tuning/jobs/{job_id}/samples": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Samples
+         * @description Rows of the validation file with the answers of the base model and of the tuned one.
+         */
+        get: operations["samples_v1_fine_tuning_jobs__job_id__samples_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/fine_tuning/jobs/{job_id}/stream": {
         parameters: {
             query?: never;
@@ -610,7 +652,7 @@ export interface paths {
         post?: never;
         /**
          * Delete
-         * @description Delete a tuned model with its artifacts. Its job stays, and so do the job's checkpoints and files.
+         * @description Delete a tuned model with its artifacts and exports. Its job stays, with its checkpoints and files.
          */
         delete: operations["delete_v1_models__model__delete"];
         options?: never;
@@ -630,6 +672,114 @@ export interface paths {
          * @description A tuned model as one tar: the adapter in PEFT's format, its tokenizer, report, steps, SHA256SUMS.
          */
         get: operations["archive_v1_models__model__archive_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/models/{model}/exports": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List All
+         * @description A model's exports, newest first.
+         */
+        get: operations["list_all_v1_models__model__exports_get"];
+        put?: never;
+        /**
+         * Create
+         * @description Export a tuned model or a checkpoint. What is there or under way in this format is not made again.
+         */
+        post: operations["create_v1_models__model__exports_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/models/{model}/exports/{export_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Retrieve
+         * @description One export as it is now.
+         */
+        get: operations["retrieve_v1_models__model__exports__export_id__get"];
+        put?: never;
+        post?: never;
+        /**
+         * Delete
+         * @description Delete an export with its files; one that is under way is cancelled. What was pushed stays there.
+         */
+        delete: operations["delete_v1_models__model__exports__export_id__delete"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/models/{model}/exports/{export_id}/cancel": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Cancel
+         * @description Cancel an export: at once while queued, else its worker stops it (`status` says `cancelling`).
+         */
+        post: operations["cancel_v1_models__model__exports__export_id__cancel_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/models/{model}/exports/{export_id}/content": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Content
+         * @description All files of an export as one tar, with SHA256SUMS.
+         */
+        get: operations["content_v1_models__model__exports__export_id__content_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/models/{model}/exports/{export_id}/files/{name}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * File
+         * @description One file of an export, such as the `.gguf` alone.
+         */
+        get: operations["file_v1_models__model__exports__export_id__files__name__get"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1059,6 +1209,22 @@ export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
         /**
+         * AnswerMessage
+         * @description What the model said.
+         */
+        AnswerMessage: {
+            /** Content */
+            content: string;
+            /** Refusal */
+            refusal: null;
+            /**
+             * Role
+             * @default assistant
+             * @constant
+             */
+            role: "assistant";
+        };
+        /**
          * ArtifactList
          * @description What a job made; empty until it has succeeded.
          */
@@ -1125,6 +1291,238 @@ export interface components {
             variant: "series" | "parallel";
         };
         /**
+         * ChatChoice
+         * @description One of the `n` answers. It ended by itself or at a stop text (`stop`), or was cut off (`length`).
+         */
+        ChatChoice: {
+            /**
+             * Finish Reason
+             * @enum {string}
+             */
+            finish_reason: "stop" | "length";
+            /** Index */
+            index: number;
+            /** Logprobs */
+            logprobs: null;
+            message: components["schemas"]["AnswerMessage"];
+        };
+        /**
+         * ChatCompletionChunk
+         * @description A part of a stream. With `include_usage` the last one has no choices, and the usage.
+         */
+        ChatCompletionChunk: {
+            /** Choices */
+            choices: components["schemas"]["ChunkChoice"][];
+            /** Created */
+            created: number;
+            /** Id */
+            id: string;
+            /** Model */
+            model: string;
+            /**
+             * Object
+             * @default chat.completion.chunk
+             * @constant
+             */
+            object: "chat.completion.chunk";
+            /**
+             * System Fingerprint
+             * @default null
+             */
+            system_fingerprint: null;
+            /** @default null */
+            usage: components["schemas"]["ChatUsage"] | null;
+        };
+        /**
+         * ChatCompletionObject
+         * @description The answers to a conversation.
+         */
+        ChatCompletionObject: {
+            /** Choices */
+            choices: components["schemas"]["ChatChoice"][];
+            /** Created */
+            created: number;
+            /** Id */
+            id: string;
+            /** Model */
+            model: string;
+            /**
+             * Object
+             * @default chat.completion
+             * @constant
+             */
+            object: "chat.completion";
+            /** System Fingerprint */
+            system_fingerprint: null;
+            usage: components["schemas"]["ChatUsage"];
+        };
+        /**
+         * ChatCompletionRequest
+         * @description A conversation for a model to go on with.
+         */
+        ChatCompletionRequest: {
+            /**
+             * Audio
+             * @description Not supported; answers are text
+             * @enum {unknown}
+             */
+            audio?: null;
+            /**
+             * Frequency Penalty
+             * @description Not supported; remove it
+             * @enum {unknown}
+             */
+            frequency_penalty?: null | false;
+            /**
+             * Function Call
+             * @description Not supported; models of this service call no tools
+             * @enum {unknown}
+             */
+            function_call?: null | "none";
+            /**
+             * Functions
+             * @description Not supported; models of this service call no tools
+             * @enum {unknown}
+             */
+            functions?: null | never[];
+            /**
+             * Logit Bias
+             * @description Not supported; remove it
+             * @enum {unknown}
+             */
+            logit_bias?: null | Record<string, never>;
+            /**
+             * Logprobs
+             * @description Not supported; remove it
+             * @enum {unknown}
+             */
+            logprobs?: null | false;
+            /** Max Completion Tokens */
+            max_completion_tokens?: number | null;
+            /** Max Tokens */
+            max_tokens?: number | null;
+            /** Messages */
+            messages: components["schemas"]["MessageRequest"][];
+            /** Metadata */
+            metadata?: {
+                [key: string]: string;
+            } | null;
+            /**
+             * Modalities
+             * @description Not supported; answers are text
+             * @enum {unknown}
+             */
+            modalities?: null | [
+                "text"
+            ];
+            /** Model */
+            model: string;
+            /** N */
+            n?: number | null;
+            /**
+             * Parallel Tool Calls
+             * @description Not supported; models of this service call no tools
+             * @enum {unknown}
+             */
+            parallel_tool_calls?: null | false | true;
+            /**
+             * Prediction
+             * @description Not supported; remove it
+             * @enum {unknown}
+             */
+            prediction?: null;
+            /**
+             * Presence Penalty
+             * @description Not supported; remove it
+             * @enum {unknown}
+             */
+            presence_penalty?: null | false;
+            /**
+             * Reasoning Effort
+             * @description Not supported; remove it
+             * @enum {unknown}
+             */
+            reasoning_effort?: null;
+            /**
+             * Response Format
+             * @description Not supported; ask for the format in a message, or train it
+             * @enum {unknown}
+             */
+            response_format?: null | {
+                type: "text";
+            };
+            /** Seed */
+            seed?: number | null;
+            /**
+             * Service Tier
+             * @description Not supported; remove it
+             * @enum {unknown}
+             */
+            service_tier?: null | "auto" | "default";
+            /**
+             * Stop
+             * @description Texts that end an answer; they are not part of it
+             */
+            stop?: string | string[] | null;
+            /**
+             * Store
+             * @description Not supported; completions are not kept
+             * @enum {unknown}
+             */
+            store?: null | false;
+            /** Stream */
+            stream?: boolean | null;
+            stream_options?: components["schemas"]["StreamOptionsRequest"] | null;
+            /** Temperature */
+            temperature?: number | null;
+            /**
+             * Tool Choice
+             * @description Not supported; models of this service call no tools
+             * @enum {unknown}
+             */
+            tool_choice?: null | "none";
+            /**
+             * Tools
+             * @description Not supported; models of this service call no tools
+             * @enum {unknown}
+             */
+            tools?: null | never[];
+            /**
+             * Top Logprobs
+             * @description Not supported; remove it
+             * @enum {unknown}
+             */
+            top_logprobs?: null | false;
+            /** Top P */
+            top_p?: number | null;
+            /** User */
+            user?: string | null;
+            /**
+             * Verbosity
+             * @description Not supported; remove it
+             * @enum {unknown}
+             */
+            verbosity?: null;
+            /**
+             * Web Search Options
+             * @description Not supported; remove it
+             * @enum {unknown}
+             */
+            web_search_options?: null;
+        };
+        /**
+         * ChatUsage
+         * @description Tokens; those of the answer are all choices' together.
+         */
+        ChatUsage: {
+            /** Completion Tokens */
+            completion_tokens: number;
+            /** Prompt Tokens */
+            prompt_tokens: number;
+            /** Total Tokens */
+            total_tokens: number;
+        };
+        /**
          * CheckpointFrame
          * @description A checkpoint that was stored, just before the event that says so.
          */
@@ -1186,6 +1584,41 @@ export interface components {
             step_number: number;
         };
         /**
+         * ChoiceDelta
+         * @description What an answer's text goes on with; the first one of an answer has its role, the last one neither.
+         */
+        ChoiceDelta: {
+            /**
+             * Content
+             * @default null
+             */
+            content: string | null;
+            /**
+             * Role
+             * @default null
+             */
+            role: "assistant" | null;
+        };
+        /**
+         * ChunkChoice
+         * @description A piece of one of the answers.
+         */
+        ChunkChoice: {
+            delta: components["schemas"]["ChoiceDelta"];
+            /**
+             * Finish Reason
+             * @default null
+             */
+            finish_reason: ("stop" | "length") | null;
+            /** Index */
+            index: number;
+            /**
+             * Logprobs
+             * @default null
+             */
+            logprobs: null;
+        };
+        /**
          * CompleteRequest
          * @description The parts in order, which become the file.
          */
@@ -1214,6 +1647,26 @@ export interface components {
              * @constant
              */
             object: "fine_tuning.job.checkpoint";
+        };
+        /**
+         * DeletedExport
+         * @description An export that is gone.
+         */
+        DeletedExport: {
+            /**
+             * Deleted
+             * @default true
+             * @constant
+             */
+            deleted: true;
+            /** Id */
+            id: string;
+            /**
+             * Object
+             * @default model.export
+             * @constant
+             */
+            object: "model.export";
         };
         /**
          * DeletedFile
@@ -1363,6 +1816,24 @@ export interface components {
             type: "dpo";
         };
         /**
+         * EarlyStoppingSpec
+         * @description Ends training when the validation loss has stopped falling.
+         *
+         *     What is watched is `valid_loss` if `evaluation.interval` is given, else `full_valid_loss` at checkpoints.
+         */
+        EarlyStoppingSpec: {
+            /**
+             * Min Delta
+             * @default 0
+             */
+            min_delta: number;
+            /**
+             * Patience
+             * @default 3
+             */
+            patience: number;
+        };
+        /**
          * EndFrame
          * @description The job has ended and all was sent; close code 1000 follows.
          */
@@ -1433,6 +1904,44 @@ export interface components {
             step: number;
             /** Time */
             time: number;
+        };
+        /**
+         * EvaluationSpec
+         * @description What is measured on the validation file: the loss of known answers, and answers of the model's own.
+         *
+         *     docs/evaluation.md defines each score.
+         */
+        EvaluationSpec: {
+            /** Choices */
+            choices?: string[] | null;
+            /**
+             * Full Rows
+             * @default 256
+             */
+            full_rows: number | null;
+            /** Interval */
+            interval?: number | null;
+            /**
+             * Loss Rows
+             * @default 64
+             */
+            loss_rows: number;
+            /** Max New Tokens */
+            max_new_tokens?: number | null;
+            /** Pattern */
+            pattern?: string | null;
+            /**
+             * Rows
+             * @default 0
+             */
+            rows: number;
+            /**
+             * Scores
+             * @default [
+             *       "exact_match"
+             *     ]
+             */
+            scores: ("exact_match" | "valid_json" | "json_fields" | "choice" | "regex" | "rouge_l")[];
         };
         /**
          * EventFrame
@@ -1506,6 +2015,76 @@ export interface components {
             anchor: "created_at";
             /** Seconds */
             seconds: number;
+        };
+        /**
+         * ExportErrorObject
+         * @description Why an export failed.
+         */
+        ExportErrorObject: {
+            /** Code */
+            code: string;
+            /** Message */
+            message: string;
+            /** Param */
+            param: string | null;
+        };
+        /**
+         * ExportObject
+         * @description A model in another format: under way, ready, or pushed.
+         */
+        ExportObject: {
+            /** Bytes */
+            bytes: number;
+            /** Created At */
+            created_at: number;
+            destination: components["schemas"]["HubObject"] | null;
+            error: components["schemas"]["ExportErrorObject"] | null;
+            /** Files */
+            files: components["schemas"]["ArtifactObject"][];
+            /** Finished At */
+            finished_at: number | null;
+            /**
+             * Format
+             * @enum {string}
+             */
+            format: "adapter" | "merged" | "gguf_f16" | "gguf_q8_0";
+            /** Id */
+            id: string;
+            /** Job Id */
+            job_id: string;
+            /** Manifest */
+            manifest: {
+                [key: string]: unknown;
+            } | null;
+            /** Model */
+            model: string;
+            /**
+             * Object
+             * @default model.export
+             * @constant
+             */
+            object: "model.export";
+            /** Progress */
+            progress: string | null;
+            /** Started At */
+            started_at: number | null;
+            /**
+             * Status
+             * @enum {string}
+             */
+            status: "queued" | "running" | "cancelling" | "succeeded" | "failed" | "cancelled";
+        };
+        /**
+         * ExportRequest
+         * @description A format, and where it goes.
+         */
+        ExportRequest: {
+            destination?: components["schemas"]["HubRequest"] | null;
+            /**
+             * Format
+             * @enum {string}
+             */
+            format: "adapter" | "merged" | "gguf_f16" | "gguf_q8_0";
         };
         /**
          * FileObject
@@ -1595,6 +2174,51 @@ export interface components {
             start: number;
             /** Stop */
             stop: number;
+        };
+        /**
+         * HubObject
+         * @description A Hub repository; `url` is of the commit, once there is one.
+         */
+        HubObject: {
+            /** Private */
+            private: boolean;
+            /** Repo Id */
+            repo_id: string;
+            /**
+             * Type
+             * @default hub
+             * @constant
+             */
+            type: "hub";
+            /** Url */
+            url: string | null;
+        };
+        /**
+         * HubRequest
+         * @description A repository of a Hub that the files go to; it is made if it is not there.
+         */
+        HubRequest: {
+            /**
+             * Private
+             * @default true
+             */
+            private: boolean;
+            /**
+             * Repo Id
+             * @description `namespace/name`
+             * @example team/tickets
+             */
+            repo_id: string;
+            /**
+             * Token
+             * @description What the Hub takes for a write; used once, and never shown again. Without one, the worker's own `HF_TOKEN`
+             */
+            token?: string | null;
+            /**
+             * Type
+             * @constant
+             */
+            type: "hub";
         };
         /**
          * HyperparameterRequest
@@ -1887,6 +2511,8 @@ export interface components {
             adapter: components["schemas"]["LoraSpec"] | components["schemas"]["BottleneckSpec"];
             /** Checkpoint Interval */
             checkpoint_interval?: number | null;
+            early_stopping?: components["schemas"]["EarlyStoppingSpec"] | null;
+            evaluation?: components["schemas"]["EvaluationSpec"] | null;
             hyperparameters?: components["schemas"]["HyperparameterRequest"] | null;
             /** Integrations */
             integrations?: {
@@ -1961,6 +2587,12 @@ export interface components {
             schedule: "linear" | "cosine" | "constant";
             /** Seed */
             seed?: number | null;
+            /**
+             * Select Checkpoint
+             * @default last
+             * @enum {string}
+             */
+            select_checkpoint: "last" | "best";
             /** Suffix */
             suffix?: string | null;
             /** Time Limit Minutes */
@@ -2007,6 +2639,8 @@ export interface components {
             batch_size: number;
             /** Checkpoint Interval */
             checkpoint_interval?: number | null;
+            early_stopping?: components["schemas"]["EarlyStoppingSpec"] | null;
+            evaluation?: components["schemas"]["EvaluationSpec"] | null;
             /**
              * @default {
              *       "candidates": 3,
@@ -2084,6 +2718,12 @@ export interface components {
              * @default 42
              */
             seed: number;
+            /**
+             * Select Checkpoint
+             * @default last
+             * @enum {string}
+             */
+            select_checkpoint: "last" | "best";
             /** Time Limit Minutes */
             time_limit_minutes?: number | null;
             /** Training File */
@@ -2264,6 +2904,19 @@ export interface components {
              */
             object: "list";
         };
+        /** ListOf[SampleObject] */
+        ListOf_SampleObject_: {
+            /** Data */
+            data: components["schemas"]["SampleObject"][];
+            /** Has More */
+            has_more: boolean;
+            /**
+             * Object
+             * @default list
+             * @constant
+             */
+            object: "list";
+        };
         /** ListOf[WorkerObject] */
         ListOf_WorkerObject_: {
             /** Data */
@@ -2281,6 +2934,23 @@ export interface components {
         ListWithEnds_CheckpointObject_: {
             /** Data */
             data: components["schemas"]["CheckpointObject"][];
+            /** First Id */
+            first_id: string | null;
+            /** Has More */
+            has_more: boolean;
+            /** Last Id */
+            last_id: string | null;
+            /**
+             * Object
+             * @default list
+             * @constant
+             */
+            object: "list";
+        };
+        /** ListWithEnds[ExportObject] */
+        ListWithEnds_ExportObject_: {
+            /** Data */
+            data: components["schemas"]["ExportObject"][];
             /** First Id */
             first_id: string | null;
             /** Has More */
@@ -2408,6 +3078,62 @@ export interface components {
              * @enum {string}
              */
             type: "lora";
+        };
+        /**
+         * MessageRequest
+         * @description A message; `developer` is read as `system`. An answer can be sent back as it came.
+         */
+        MessageRequest: {
+            /**
+             * Annotations
+             * @description Not supported; remove it
+             * @enum {unknown}
+             */
+            annotations?: null | never[];
+            /**
+             * Audio
+             * @description Not supported; send text
+             * @enum {unknown}
+             */
+            audio?: null;
+            /**
+             * Content
+             * @description A text, or parts of type `text`, which are joined by line breaks
+             */
+            content: string | {
+                text: string;
+                /** @constant */
+                type: "text";
+            }[];
+            /**
+             * Function Call
+             * @description Not supported; models of this service call no tools
+             * @enum {unknown}
+             */
+            function_call?: null;
+            /**
+             * Name
+             * @description Not supported; say who speaks in the text
+             * @enum {unknown}
+             */
+            name?: null;
+            /**
+             * Refusal
+             * @description Not supported; remove it
+             * @enum {unknown}
+             */
+            refusal?: null;
+            /**
+             * Role
+             * @enum {string}
+             */
+            role: "system" | "developer" | "user" | "assistant";
+            /**
+             * Tool Calls
+             * @description Not supported; models of this service call no tools
+             * @enum {unknown}
+             */
+            tool_calls?: null | never[];
         };
         /**
          * MethodOfDpo
@@ -2793,6 +3519,8 @@ export interface components {
             checkpoint_interval?: number | null;
             /** Device */
             device?: string | null;
+            early_stopping?: components["schemas"]["EarlyStoppingSpec"] | null;
+            evaluation?: components["schemas"]["EvaluationSpec"] | null;
             hyperparameters?: components["schemas"]["HyperparameterRequest"] | null;
             /** Integrations */
             integrations?: {
@@ -2869,6 +3597,12 @@ export interface components {
             schedule: "linear" | "cosine" | "constant";
             /** Seed */
             seed?: number | null;
+            /**
+             * Select Checkpoint
+             * @default last
+             * @enum {string}
+             */
+            select_checkpoint: "last" | "best";
             /** Suffix */
             suffix?: string | null;
             /** Time Limit Minutes */
@@ -2972,6 +3706,54 @@ export interface components {
             max_requests_per_minute?: number | null;
         };
         /**
+         * SampleMessage
+         * @description A message that the model was shown.
+         */
+        SampleMessage: {
+            /** Content */
+            content: string;
+            /** Role */
+            role: string;
+        };
+        /**
+         * SampleObject
+         * @description A row of the validation file, answered by the base model and by the tuned one.
+         */
+        SampleObject: {
+            /** Base */
+            base: string;
+            /** Expected */
+            expected: string;
+            /** Id */
+            id: string;
+            /** Input */
+            input: components["schemas"]["SampleMessage"][];
+            /**
+             * Object
+             * @default fine_tuning.job.sample
+             * @constant
+             */
+            object: "fine_tuning.job.sample";
+            /** Row */
+            row: number;
+            /** Scores */
+            scores: {
+                [key: string]: components["schemas"]["SampleScore"];
+            };
+            /** Tuned */
+            tuned: string;
+        };
+        /**
+         * SampleScore
+         * @description What the answers of both models are worth, from 0 to 1; null: the score does not go with the row.
+         */
+        SampleScore: {
+            /** Base */
+            base: number | null;
+            /** Tuned */
+            tuned: number | null;
+        };
+        /**
          * SecretRotation
          * @description What becomes of the secret before.
          */
@@ -3034,6 +3816,20 @@ export interface components {
         };
         /** @description A frame of `/v1/fine_tuning/jobs/{job_id}/stream`: a text, or an event's data. */
         StreamFrame: components["schemas"]["JobFrame"] | components["schemas"]["EventFrame"] | components["schemas"]["StepFrame"] | components["schemas"]["CheckpointFrame"] | components["schemas"]["EvaluationFrame"] | components["schemas"]["EndFrame"] | components["schemas"]["ErrorFrame"];
+        /**
+         * StreamOptionsRequest
+         * @description How a stream is.
+         */
+        StreamOptionsRequest: {
+            /**
+             * Include Obfuscation
+             * @description Not supported; remove it
+             * @enum {unknown}
+             */
+            include_obfuscation?: null | false;
+            /** Include Usage */
+            include_usage?: boolean | null;
+        };
         /**
          * SupervisedMethod
          * @description What supervised training runs with.
@@ -3678,6 +4474,94 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content?: never;
+            };
+            /** @description The request cannot be done as it is; `param` names the field */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description No API key, or one that is wrong, revoked or expired */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The key lacks the scope that this needs */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description No such object in the key's project */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Too many requests (Retry-After says when), or a quota is full */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    create_completion_v1_chat_completions_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ChatCompletionRequest"];
+            };
+        };
+        responses: {
+            /** @description The request is refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The server failed, or a part of it is away */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The answers; with `stream` as events: a ChatCompletionChunk each, then `[DONE]` */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ChatCompletionObject"];
+                    "text/event-stream": unknown;
+                };
             };
             /** @description The request cannot be done as it is; `param` names the field */
             400: {
@@ -5731,6 +6615,99 @@ export interface operations {
             };
         };
     };
+    samples_v1_fine_tuning_jobs__job_id__samples_get: {
+        parameters: {
+            query?: {
+                /** @description The id of the last item seen */
+                after?: string | null;
+                limit?: number;
+                /** @description wrong: the tuned model's answer has less than the full score; improved, worsened: more, less than the base model's */
+                only?: ("wrong" | "improved" | "worsened") | null;
+                /** @description The score that `only` looks at; absent: the mean of all */
+                score?: string | null;
+            };
+            header?: never;
+            path: {
+                job_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The request is refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The server failed, or a part of it is away */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ListOf_SampleObject_"];
+                };
+            };
+            /** @description The request cannot be done as it is; `param` names the field */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description No API key, or one that is wrong, revoked or expired */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The key lacks the scope that this needs */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description No such object in the key's project */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Too many requests (Retry-After says when), or a quota is full */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
     stream_events_v1_fine_tuning_jobs__job_id__stream_get: {
         parameters: {
             query?: {
@@ -6297,6 +7274,650 @@ export interface operations {
                 };
                 content: {
                     "application/x-tar": string;
+                };
+            };
+            /** @description `If-None-Match` names these very bytes */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request cannot be done as it is; `param` names the field */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description No API key, or one that is wrong, revoked or expired */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The key lacks the scope that this needs */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description No such object in the key's project */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Too many requests (Retry-After says when), or a quota is full */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    list_all_v1_models__model__exports_get: {
+        parameters: {
+            query?: {
+                /** @description The id of the last item seen */
+                after?: string | null;
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                model: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The request is refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The server failed, or a part of it is away */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ListWithEnds_ExportObject_"];
+                };
+            };
+            /** @description The request cannot be done as it is; `param` names the field */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description No API key, or one that is wrong, revoked or expired */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The key lacks the scope that this needs */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description No such object in the key's project */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Too many requests (Retry-After says when), or a quota is full */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    create_v1_models__model__exports_post: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Sent again within 24 hours with the same body, the request is answered as at first, and not done again (`idempotent-replayed: true`) */
+                "Idempotency-Key"?: string | null;
+            };
+            path: {
+                model: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ExportRequest"];
+            };
+        };
+        responses: {
+            /** @description The request is refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The server failed, or a part of it is away */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ExportObject"];
+                };
+            };
+            /** @description The request cannot be done as it is; `param` names the field */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description No API key, or one that is wrong, revoked or expired */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The key lacks the scope that this needs */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description No such object in the key's project */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Too many requests (Retry-After says when), or a quota is full */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    retrieve_v1_models__model__exports__export_id__get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                export_id: string;
+                model: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The request is refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The server failed, or a part of it is away */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ExportObject"];
+                };
+            };
+            /** @description The request cannot be done as it is; `param` names the field */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description No API key, or one that is wrong, revoked or expired */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The key lacks the scope that this needs */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description No such object in the key's project */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Too many requests (Retry-After says when), or a quota is full */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    delete_v1_models__model__exports__export_id__delete: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                export_id: string;
+                model: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The request is refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The server failed, or a part of it is away */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DeletedExport"];
+                };
+            };
+            /** @description The request cannot be done as it is; `param` names the field */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description No API key, or one that is wrong, revoked or expired */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The key lacks the scope that this needs */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description No such object in the key's project */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Too many requests (Retry-After says when), or a quota is full */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    cancel_v1_models__model__exports__export_id__cancel_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                export_id: string;
+                model: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The request is refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The server failed, or a part of it is away */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ExportObject"];
+                };
+            };
+            /** @description The request cannot be done as it is; `param` names the field */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description No API key, or one that is wrong, revoked or expired */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The key lacks the scope that this needs */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description No such object in the key's project */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Too many requests (Retry-After says when), or a quota is full */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    content_v1_models__model__exports__export_id__content_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                export_id: string;
+                model: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The request is refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The server failed, or a part of it is away */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description A tar of one folder; `Range` and `If-Range` are understood */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/x-tar": string;
+                };
+            };
+            /** @description The part that `Range` asks for */
+            206: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/x-tar": string;
+                };
+            };
+            /** @description `If-None-Match` names these very bytes */
+            304: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request cannot be done as it is; `param` names the field */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description No API key, or one that is wrong, revoked or expired */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The key lacks the scope that this needs */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description No such object in the key's project */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description Too many requests (Retry-After says when), or a quota is full */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    file_v1_models__model__exports__export_id__files__name__get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                export_id: string;
+                model: string;
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The request is refused */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The server failed, or a part of it is away */
+            "5XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The file's bytes; `Range` and `If-Range` are understood */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/octet-stream": string;
+                };
+            };
+            /** @description The part that `Range` asks for */
+            206: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/octet-stream": string;
                 };
             };
             /** @description `If-None-Match` names these very bytes */

@@ -26,6 +26,11 @@ const FLAGS: Readonly<Record<string, string>> = {
   "adapter.type": "--adapter",
   "adapter.rank": "--rank",
   "ist.update_fraction": "--update-fraction",
+  "evaluation.interval": "--eval-interval",
+  "evaluation.rows": "--eval-rows",
+  "evaluation.pattern": "--pattern",
+  "early_stopping.patience": "--patience",
+  select_checkpoint: "--select-checkpoint",
   suffix: "--suffix",
   priority: "--priority",
 };
@@ -113,7 +118,7 @@ isthmus jobs create \\
 /** The values of a request by their dotted names. */
 function* leaves(value: JobRequest, prefix = ""): Generator<[string, Json]> {
   for (const [key, item] of Object.entries(value)) {
-    if (item !== null && typeof item === "object" && !Array.isArray(item)) yield* leaves(item, `${prefix}${key}.`);
+    if (item !== null && typeof item === "object" && !Array.isArray(item) && Object.keys(item).length > 0) yield* leaves(item, `${prefix}${key}.`);
     else yield [`${prefix}${key}`, item];
   }
 }

@@ -2,6 +2,7 @@ import { expect, test } from "vitest";
 
 import { configuration, flat } from "./configuration";
 import { secondsLeft } from "./eta";
+import { change, evaluationOf, markOf, scoreName } from "./evaluation";
 import { bytes, duration, plain, plural, significant, span, tick } from "./format";
 import { jobsPath } from "./api";
 import { memoryOf } from "./memory";
@@ -84,6 +85,15 @@ test("the configuration is grouped, with the request's own names, and says what 
   ]);
 });
 
+test("a part that is off by default says nothing when it is off", () => {
+  const rows = (spec: object) => configuration({ ...SPEC, ist: {}, ...spec } as Job["spec"]).slice(-1).flatMap(({ rows }) => rows);
+  expect(rows({ evaluation: null })).toEqual([{ name: "evaluation", value: "the defaults", differs: false, usual: null }]);
+  expect(rows({ evaluation: { rows: 5, loss_rows: 64 } })).toEqual([
+    { name: "rows", value: "5", differs: true, usual: "0" },
+    { name: "loss_rows", value: "64", differs: false, usual: "64" },
+  ]);
+});
+
 test("the flat configuration has a name for each value", () => {
   expect([...flat(SPEC)].slice(0, 6)).toEqual([
     ["model", "m"],
@@ -109,4 +119,14 @@ test("a run's memory is read from its report", () => {
     ],
   });
   expect(memoryOf({ report: null } as unknown as Job)).toBeNull();
+});
+
+test("an evaluation is read from the report, with each score before and after", () => {
+  const report = { evaluation: { rows: 8, scores: { exact_match: { before: 0.125, after: 0.5 }, rouge_l: { before: 0.5, after: 0.5 }, choice: { before: null, after: 0.2 } }, best_step: 20, stopped_early: true } };
+  const found = evaluationOf({ report } as unknown as Job);
+  expect([found?.rows, found?.bestStep, found?.stoppedEarly]).toEqual([8, 20, true]);
+  expect(found?.scores.map(change)).toEqual(["+0.38", "no change", null]);
+  expect([change({ name: "n", before: 0.5, after: 0.25 }), scoreName("exact_match")]).toEqual(["−0.25", "exact match"]);
+  expect([1, 0, 0.4, null, undefined].map(markOf)).toEqual(["right", "wrong", "partly", "unmarked", "unmarked"]);
+  expect(evaluationOf({ report: {} } as unknown as Job)).toBeNull();
 });

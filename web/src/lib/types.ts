@@ -14,6 +14,8 @@ export type Metrics = Schemas["MetricsObject"];
 export type Importance = Schemas["ImportanceObject"];
 export type Artifact = Schemas["ArtifactObject"];
 export type Checkpoint = Schemas["CheckpointObject"];
+/** A row of the validation file as base and tuned model answered it. */
+export type Sample = Schemas["SampleObject"];
 export type StoredFile = Schemas["FileObject"];
 export type Tokens = Schemas["TokensObject"];
 export type Plan = Schemas["PlanObject"];
