@@ -13,10 +13,12 @@ from starlette.middleware import Middleware
 
 from api import errors, idempotency
 from api.auth import require_admin, require_key
+from api.chat_meters import ChatMeters
 from api.http_meters import HttpMeasurement, HttpMeters
 from api.middleware import BodyLimit, RequestFrame
 from api.protocols import CLOSING
 from api.routes import (
+    chat,
     checkpoints,
     deliveries,
     files,
@@ -86,6 +88,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         ],
     )
     app.state.meters = meters
+    app.state.chat_meters = ChatMeters(meters.registry)
     errors.install(app)
     idempotency.install(app)
     app.include_router(_v1())
@@ -111,6 +114,7 @@ def _v1() -> APIRouter:
     v1 = APIRouter()
     v1.include_router(guarded)
     v1.include_router(plan.router, prefix="/v1")
+    v1.include_router(chat.router, prefix="/v1")
     v1.include_router(organization.router, prefix="/v1", dependencies=[Depends(require_admin)])
     v1.include_router(stream.router, prefix="/v1")
     return v1

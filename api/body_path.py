@@ -77,10 +77,10 @@ def _walk(model: type[BaseModel] | None, place: Path) -> tuple[list[str | int], 
 
 
 def _models_in(annotation: Any) -> list[type[BaseModel]]:
-    """The models that an annotation names, alone or in a union."""
+    """The models that an annotation names: alone, in a union or in a list, whose places are numbers."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return [annotation]
-    if get_origin(annotation) in UNIONS:
+    if get_origin(annotation) in UNIONS or get_origin(annotation) is list:
         return [model for part in get_args(annotation) for model in _models_in(part)]
     return []
 

@@ -50,7 +50,7 @@ class EventStream(Response):
 
 async def _follow(scope: Scope, receive: Receive, send: Send, watcher: Watcher, first: Slice) -> None:
     sender = asyncio.create_task(_send_all(send, watcher, first, scope["path_params"]["job_id"]))
-    ends = [asyncio.create_task(_until_gone(receive))]
+    ends = [asyncio.create_task(until_gone(receive))]
     closing = scope.get("state", {}).get(CLOSING)
     if closing is not None:
         ends.append(asyncio.create_task(closing.wait()))
@@ -61,7 +61,7 @@ async def _follow(scope: Scope, receive: Receive, send: Send, watcher: Watcher, 
             task.cancel()
         await asyncio.gather(sender, *ends, return_exceptions=True)
     if not sender.cancelled() and isinstance(sender.exception(), TimeoutError):
-        _drop(scope)
+        drop_connection(scope)
     else:
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
@@ -87,12 +87,13 @@ async def _send(send: Send, body: bytes) -> None:
         await send({"type": "http.response.body", "body": body, "more_body": True})
 
 
-async def _until_gone(receive: Receive) -> None:
+async def until_gone(receive: Receive) -> None:
+    """Return when the client has closed the connection."""
     while (await receive())["type"] != "http.disconnect":
         pass
 
 
-def _drop(scope: Scope) -> None:
+def drop_connection(scope: Scope) -> None:
     """Let a slow reader's connection go; a server without our protocols closes it, once all is taken."""
     if ABORT in scope.get("extensions", {}):
         scope["extensions"][ABORT]["abort"]()

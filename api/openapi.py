@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import SecretStr, TypeAdapter
 
 from api.app import create_app
+from api.wire.chat import ChatCompletionChunk
 from api.wire.frames import StreamFrame
 from store.settings import Settings
 
@@ -16,7 +17,7 @@ STORED = Path(__file__).parents[1] / "openapi.json"
 
 
 def document() -> dict[str, Any]:
-    """The document, with the stream's frames among its schemas (OpenAPI has no WebSockets)."""
+    """The document, with what streams hold among its schemas (OpenAPI has no WebSockets)."""
     settings = Settings(
         database_url="postgresql://nowhere/none",
         redis_url="redis://nowhere",
@@ -24,16 +25,20 @@ def document() -> dict[str, Any]:
         api_key=SecretStr("only the shapes are read"),
     )
     found = create_app(settings).openapi()
-    frames = TypeAdapter(StreamFrame).json_schema(
-        mode="serialization", ref_template="#/components/schemas/{model}"
-    )
     schemas = found["components"]["schemas"]
-    for name, schema in frames.pop("$defs").items():
-        schemas.setdefault(name, schema)
     schemas["StreamFrame"] = {
         "description": "A frame of `/v1/fine_tuning/jobs/{job_id}/stream`: a text, or an event's data.",
-        **frames,
+        **_schema(TypeAdapter(StreamFrame), schemas),
     }
+    schemas["ChatCompletionChunk"] = _schema(TypeAdapter(ChatCompletionChunk), schemas)
+    return found
+
+
+def _schema(adapter: TypeAdapter[Any], schemas: dict[str, Any]) -> dict[str, Any]:
+    """The schema of an answer; what it refers to is added to `schemas`."""
+    found = adapter.json_schema(mode="serialization", ref_template="#/components/schemas/{model}")
+    for name, schema in found.pop("$defs").items():
+        schemas.setdefault(name, schema)
     return found
 
 

@@ -11,6 +11,7 @@ import redis
 from fastapi import Depends
 from starlette.requests import HTTPConnection
 
+from api.chat_desk import ChatDesk
 from api.feed import Feeds
 from api.keyring import KeyRing
 from api.live import LiveHub
@@ -39,6 +40,7 @@ class Services:
     catalog: Catalog
     queue: JobQueue
     feeds: Feeds
+    chat: ChatDesk
 
 
 @asynccontextmanager
@@ -52,6 +54,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         async with (
             LiveHub.running(settings.redis_url) as live,
             Feeds.running(database, keys, live) as feeds,
+            ChatDesk.running(settings) as chat,
         ):
             yield Services(
                 settings=settings,
@@ -63,6 +66,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
                 catalog=Catalog(settings.base_models_dir, hub=settings.hub),
                 queue=queue,
                 feeds=feeds,
+                chat=chat,
             )
     finally:
         queue.close()

@@ -49,7 +49,7 @@ class ChatOrder(_Told):
     """The base model, by its name in the catalog."""
     adapter: StoredAdapter | None
     messages: tuple[Turn, ...]
-    max_tokens: int
+    max_tokens: int | None
     temperature: float
     top_p: float
     stop: tuple[str, ...]

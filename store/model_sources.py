@@ -30,15 +30,18 @@ class AdapterSource:
     files: tuple[dict[str, Any], ...]
 
 
-def take_source(tenant: Tenant, model: str) -> AdapterSource | None:
-    """What a model of the project is made of; until the transaction ends, nobody can delete it.
+def find_source(tenant: Tenant, model: str, *, take: bool = False) -> AdapterSource | None:
+    """What a model of the project is made of. None: no tuned model and no checkpoint has this name.
 
-    None: the project has no tuned model and no checkpoint of this name.
+    Args:
+        take: nobody can delete it until the transaction ends.
     """
     query = select(TunedModel).where(
         TunedModel.id == model, TunedModel.project_id == tenant.project_id, TunedModel.deleted_at.is_(None)
     )
-    tuned = tenant.session.scalars(query.with_for_update(read=True, key_share=True)).one_or_none()
+    if take:
+        query = query.with_for_update(read=True, key_share=True)
+    tuned = tenant.session.scalars(query).one_or_none()
     if tuned is not None:
         return _of_model(tuned)
     match = _CHECKPOINT.fullmatch(model)
@@ -49,8 +52,9 @@ def take_source(tenant: Tenant, model: str) -> AdapterSource | None:
         .join(Job, Job.id == Checkpoint.job_id)
         .where(Checkpoint.project_id == tenant.project_id, Checkpoint.step == int(match["step"]))
         .where(literal_column("lower(right(jobs.id, 8))") == match["unique"])
-        .with_for_update(read=True, key_share=True, of=Checkpoint)
     )
+    if take:
+        found = found.with_for_update(read=True, key_share=True, of=Checkpoint)
     for checkpoint, job in tenant.session.execute(found):
         if checkpoint_model_id(job, checkpoint.step) == model:
             return _of_checkpoint(checkpoint, job)

@@ -83,6 +83,14 @@ def deletion_time(tenant: Tenant, job_id: str) -> datetime | None:
     return tenant.session.scalar(query)
 
 
+def was_deleted(tenant: Tenant, model_id: str) -> bool:
+    """Whether the project had a model of this name."""
+    query = select(TunedModel.deleted_at).where(
+        TunedModel.project_id == tenant.project_id, TunedModel.id == model_id
+    )
+    return tenant.session.scalar(query) is not None
+
+
 def artifact_keys(model: TunedModel) -> list[str]:
     """Where a model's artifacts are in object storage."""
     return [model.prefix + artifact["path"] for artifact in model.artifacts]

@@ -258,6 +258,19 @@ def check_uploads(victim: Victim, stranger: Member) -> None:
             assert who.post(f"/v1/uploads/{upload_id}/cancel").json()["status"] == "cancelled"
 
 
+def check_chat(victim: Victim, stranger: Member) -> None:
+    """Its own project gets as far as the queue, which no inference process serves here."""
+    messages = [{"role": "user", "content": "Hello"}]
+    checkpoint = f"ft:tiny:isthmus::{victim.ids['job_id'][-8:].lower()}:ckpt-step-3"
+    for model in (victim.ids["model"], checkpoint):
+        body = {"model": model, "messages": messages}
+        with victim.member.service.http() as own, stranger.service.http() as http:
+            mine, theirs = (who.post("/v1/chat/completions", json=body) for who in (own, http))
+        check_error(mine, 503, code="inference_unavailable", param=None)
+        message = check_error(theirs, 404, code="model_not_found", param="model")
+        assert message == f"No such model: {model}"
+
+
 CASES: dict[str, Callable[[Victim, Member], None]] = {
     "GET /v1/files": check_files,
     "POST /v1/files": check_upload,
@@ -272,6 +285,7 @@ CASES: dict[str, Callable[[Victim, Member], None]] = {
     f"POST {PLAN}": check_plan,
     "GET /v1/models": check_models,
     "GET /v1/quota": check_quota,
+    "POST /v1/chat/completions": check_chat,
     "GET /v1/webhooks": check_webhooks,
     "POST /v1/webhooks": check_new_webhook,
     "DELETE /v1/webhooks/{webhook_id}": check_webhook_delete,
