@@ -38,12 +38,30 @@ class AdapterName(StrEnum):
     bottleneck = "bottleneck"
 
 
+class ScoreChoice(StrEnum):
+    """What answers are scored by."""
+
+    exact_match = "exact_match"
+    valid_json = "valid_json"
+    json_fields = "json_fields"
+    choice = "choice"
+    regex = "regex"
+    rouge_l = "rouge_l"
+
+
 class PriorityName(StrEnum):
     """Which of the queued jobs is taken first."""
 
     low = "low"
     normal = "normal"
     high = "high"
+
+
+class CheckpointChoice(StrEnum):
+    """Which adapter is the result."""
+
+    last = "last"
+    best = "best"
 
 
 def auto(text: str) -> int | float | str:
@@ -91,6 +109,34 @@ def create(
     every_layer: Annotated[
         bool, typer.Option("--every-layer", help="A step updates every layer: no sparse tuning.")
     ] = False,
+    eval_interval: Annotated[
+        int | None, typer.Option(metavar="N", help="Steps from one validation loss to the next.")
+    ] = None,
+    eval_rows: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="Rows of the validation file that both models answer at the end."),
+    ] = None,
+    scores: Annotated[
+        list[ScoreChoice] | None,
+        typer.Option("--score", help="What the answers are scored by; may be given several times."),
+    ] = None,
+    pattern: Annotated[
+        str | None, typer.Option(metavar="REGEX", help="Of the score regex: what must be the same.")
+    ] = None,
+    choices: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--choice", metavar="TEXT", help="Of the score choice: an answer; may be given several times."
+        ),
+    ] = None,
+    patience: Annotated[
+        int | None,
+        typer.Option(metavar="N", help="Stop early: after so many validation losses that were no better."),
+    ] = None,
+    select_checkpoint: Annotated[
+        CheckpointChoice | None,
+        typer.Option(help="Which is the result: best is of the lowest validation loss."),
+    ] = None,
     suffix: Annotated[
         str | None, typer.Option(metavar="TEXT", help="A part of the new model's name.")
     ] = None,
@@ -120,6 +166,11 @@ def create(
         "seed": seed,
         "adapter": _told(type=adapter, rank=rank),
         "ist": _told(update_fraction=update_fraction),
+        "evaluation": _told(
+            interval=eval_interval, rows=eval_rows, scores=scores, pattern=pattern, choices=choices
+        ),
+        "early_stopping": _told(patience=patience),
+        "select_checkpoint": select_checkpoint,
         "suffix": suffix,
         "priority": priority,
         "metadata": pairs(metadata) or None,

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal, Required, TypedDict
 
 from isthmus.types.jobs import State
-from isthmus.types.specs import IstPolicy
+from isthmus.types.specs import IstPolicy, ScoreName
 
 Auto = Literal["auto"]
 ExportFormat = Literal["csv", "jsonl", "arrow", "parquet"]
@@ -93,6 +93,36 @@ class IstParams(TypedDict, total=False):
     optimizer_state: Literal["keep", "reset", "offload"]
 
 
+class EvaluationParams(TypedDict, total=False):
+    """What is measured on the validation file, while the job trains and when it has."""
+
+    interval: int | None
+    """Steps from one `valid_loss` to the next."""
+    loss_rows: int
+    """Rows that it looks at."""
+    full_rows: int | None
+    """Rows that `full_valid_loss` looks at, at each checkpoint; None: all."""
+    rows: int
+    """Rows that the base model and the tuned one answer at the end; 0: none."""
+    scores: Sequence[ScoreName]
+    """What the answers are scored by."""
+    pattern: str | None
+    """Of the score regex."""
+    choices: Sequence[str] | None
+    """Of the score choice; None: the expected answers of the validation file."""
+    max_new_tokens: int | None
+    """Of an answer at most."""
+
+
+class EarlyStoppingParams(TypedDict, total=False):
+    """When training ends because the validation loss has stopped falling."""
+
+    patience: int
+    """Measurements in a row that bring no better loss."""
+    min_delta: float
+    """By how much a loss must be lower to be better."""
+
+
 class JobWebhookParams(TypedDict):
     """An address to tell when the job has ended; you bring the secret, `whsec_` and 24 bytes in base64."""
 
@@ -117,6 +147,10 @@ class TrainingParams(TypedDict, total=False):
     checkpoint_interval: int | None
     on_out_of_memory: Literal["fail", "retry"]
     time_limit_minutes: float | None
+    evaluation: EvaluationParams | None
+    early_stopping: EarlyStoppingParams | None
+    select_checkpoint: Literal["last", "best"]
+    """Which adapter is the result: best is that of the lowest `full_valid_loss`."""
 
 
 class JobListParams(TypedDict, total=False):

@@ -7,6 +7,7 @@ from typing import Literal
 from isthmus.types.base import Lenient
 
 IstPolicy = Literal["importance", "random", "static", "lisa", "contiguous", "depth"]
+ScoreName = Literal["exact_match", "valid_json", "json_fields", "choice", "regex", "rouge_l"]
 
 
 class AdapterSpec(Lenient):
@@ -53,6 +54,29 @@ class MethodSpec(Lenient):
     beta: float | None = None
 
 
+class EvaluationSpec(Lenient):
+    """What is measured on the validation file."""
+
+    interval: int | None = None
+    """Steps from one `valid_loss` to the next."""
+    loss_rows: int = 64
+    full_rows: int | None = None
+    """Rows that `full_valid_loss` looks at; None: all."""
+    rows: int = 0
+    """Rows that both models answer at the end."""
+    scores: list[ScoreName | str] = []
+    pattern: str | None = None
+    choices: list[str] | None = None
+    max_new_tokens: int | None = None
+
+
+class EarlyStoppingSpec(Lenient):
+    """When training ends because the validation loss has stopped falling."""
+
+    patience: int
+    min_delta: float = 0.0
+
+
 class JobSpec(Lenient):
     """Everything that, with the data, decides the weights."""
 
@@ -78,3 +102,6 @@ class JobSpec(Lenient):
     checkpoint_interval: int | None = None
     on_out_of_memory: Literal["fail", "retry"] | str = "fail"
     time_limit_minutes: float | None = None
+    evaluation: EvaluationSpec | None = None
+    early_stopping: EarlyStoppingSpec | None = None
+    select_checkpoint: Literal["last", "best"] | str = "last"

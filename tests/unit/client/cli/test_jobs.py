@@ -183,6 +183,30 @@ def test_create_merges_file_flags_and_settings(tmp_path: Path) -> None:
     }
 
 
+def test_create_asks_for_an_evaluation() -> None:
+    service = Scripted({f"POST {JOBS}": answer(JOB)})
+    files = ("--training-file", "file-1", "--validation-file", "file-2")
+    flags = ("--eval-rows", "20", "--eval-interval", "5", "--score", "choice", "--score", "exact_match")
+    result = service.run(
+        *("jobs", "create", "--model", "tiny", *files, *flags, "--choice", "yes", "--choice", "no"),
+        *("--patience", "2", "--select-checkpoint", "best", "--set", "early_stopping.min_delta=0.01"),
+    )
+    assert result.exit_code == 0, result.stderr
+    assert service.body() == {
+        "model": "tiny",
+        "training_file": "file-1",
+        "validation_file": "file-2",
+        "evaluation": {
+            "interval": 5,
+            "rows": 20,
+            "scores": ["choice", "exact_match"],
+            "choices": ["yes", "no"],
+        },
+        "early_stopping": {"patience": 2, "min_delta": 0.01},
+        "select_checkpoint": "best",
+    }
+
+
 def test_create_from_stdin_uploads_a_path_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "train.jsonl").write_text(json.dumps(ROW))
