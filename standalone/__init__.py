@@ -1,1 +1,1 @@
-"""One machine, one command: embedded PostgreSQL and Redis, migrations, api, worker and scheduler."""
+"""One machine, one command: embedded PostgreSQL and Redis, migrations, api, worker, scheduler, inference."""

@@ -24,6 +24,8 @@ from standalone.redis_server import embedded_redis
 from standalone.watcher import Watcher
 
 READY_SECONDS = 60.0
+INFERENCE = "inference"
+"""The process that nobody's training needs: should it keep ending, the others go on."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,7 @@ def running_stack(
         log("stack", "PostgreSQL and Redis are up; migrating")
         _run_to_end("migrate", [sys.executable, "-m", "migrations"], settings, log)
         api_port = first_free(port)
-        watcher = Watcher(_commands(api_port), settings, log)
+        watcher = Watcher(_commands(api_port), settings, log, spared={INFERENCE})
         parts.callback(watcher.stop)
         with interrupts.hold():
             watcher.start()
@@ -93,6 +95,7 @@ def _commands(port: int) -> dict[str, list[str]]:
         "api": [python, "-m", "api", "--host", LOOPBACK, "--port", str(port)],
         "worker": [python, "-m", "worker"],
         "scheduler": [python, "-m", "worker.scheduler"],
+        INFERENCE: [python, "-m", "worker.inference"],
     }
 
 

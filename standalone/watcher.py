@@ -3,6 +3,7 @@
 import threading
 import time
 from collections import deque
+from collections.abc import Collection
 
 from standalone.child import Child, Log
 from standalone.errors import StackError
@@ -15,10 +16,21 @@ GIVE_UP_SECONDS = 60.0
 
 
 class Watcher:
-    """Runs `commands` (name -> argv) from a thread of its own, which stays their parent (prctl(2))."""
+    """Runs `commands` (name -> argv) from a thread of its own, which stays their parent (prctl(2)).
 
-    def __init__(self, commands: dict[str, list[str]], env: dict[str, str], log: Log) -> None:
+    One that keeps ending fails the stack, unless it is among `spared`: that is tried again after a while.
+    """
+
+    def __init__(
+        self,
+        commands: dict[str, list[str]],
+        env: dict[str, str],
+        log: Log,
+        *,
+        spared: Collection[str] = (),
+    ) -> None:
         self._commands = commands
+        self._spared = spared
         self._env = env
         self._log = log
         self._children: dict[str, Child] = {}
@@ -69,7 +81,10 @@ class Watcher:
     def _restart(self, name: str, child: Child) -> None:
         starts = self._starts[name]
         if len(starts) == GIVE_UP_STARTS and time.monotonic() - starts[0] < GIVE_UP_SECONDS:
-            self._failed = f"{name} ended {GIVE_UP_STARTS} times within {GIVE_UP_SECONDS:g} s; see the log"
+            if name not in self._spared:
+                self._failed = (
+                    f"{name} ended {GIVE_UP_STARTS} times within {GIVE_UP_SECONDS:g} s; see the log"
+                )
             return
         self._log(name, f"ended with exit code {child.exit_code()}; starting it again")
         child.stop(0)

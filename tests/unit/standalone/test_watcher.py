@@ -57,6 +57,19 @@ def test_a_process_that_keeps_ending_is_given_up(monkeypatch: pytest.MonkeyPatch
         watcher.stop()
 
 
+def test_one_that_is_spared_fails_nobody_and_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("standalone.watcher.RESTART_SECONDS", 0.02)
+    monkeypatch.setattr("standalone.watcher.GIVE_UP_SECONDS", 0.5)
+    lines = Lines()
+    watcher = Watcher({"bad": [sys.executable, "-S", "-c", "print('up')"]}, {}, lines, spared={"bad"})
+    watcher.start()
+    try:
+        lines.wait_for("bad: up", count=7)
+        watcher.check()
+    finally:
+        watcher.stop()
+
+
 def check_until_it_fails(watcher: Watcher) -> None:
     deadline = time.monotonic() + 20
     while time.monotonic() < deadline:
