@@ -25,6 +25,13 @@ def pick_dtype(spec: JobSpec, device: torch.device) -> torch.dtype:
     return torch.float32
 
 
+def likely_dtype(precision: str) -> torch.dtype:
+    """Return the number format that a run probably uses, without a look at a GPU: that cannot be undone."""
+    fast = torch.cuda.is_available()
+    bfloat16 = precision == "bfloat16" or (precision == "auto" and fast)
+    return torch.bfloat16 if bfloat16 else torch.float32
+
+
 def device_name(device: torch.device) -> str:
     """Return a name for people: the GPU's model, or `cpu` with the number of threads."""
     if device.type == "cuda":

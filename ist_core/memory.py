@@ -26,7 +26,7 @@ class PeakMemory:
 
     def __init__(self, device: torch.device) -> None:
         self._device = device
-        self.baseline_bytes = 0 if device.type == "cuda" else _status(_RESIDENT)
+        self.baseline_bytes = 0 if device.type == "cuda" else resident_bytes()
         """What the process held already; CUDA counts the run's tensors alone."""
         if device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(device)
@@ -36,11 +36,21 @@ class PeakMemory:
         else:
             self.kind = "resident set of the process, peak since the process began"
 
+    def count_from(self, baseline_bytes: int) -> None:
+        """Count as the run's what the process held beyond this already when the run began."""
+        if self._device.type != "cuda":
+            self.baseline_bytes = baseline_bytes
+
     def peak_bytes(self) -> int:
         """Return the peak so far."""
         if self._device.type == "cuda":
             return torch.cuda.max_memory_allocated(self._device)
         return _status(_HIGH_WATER)
+
+
+def resident_bytes() -> int:
+    """Return what the process holds now; where the system does not tell, its peak."""
+    return _status(_RESIDENT)
 
 
 def _status(line: re.Pattern[str]) -> int:

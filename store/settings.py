@@ -8,7 +8,9 @@ from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 TRAIN_TASK = "isthmus.train"
-"""The name of the queue's one task, whose argument is a job id: what the API sends and the workers take."""
+"""The name of the queue's task for jobs, whose argument is a job id: what the API sends and workers take."""
+EXPORT_TASK = "isthmus.export"
+"""That for exports of models, whose argument is an export's id."""
 
 
 class Settings(BaseSettings):
@@ -30,7 +32,10 @@ class Settings(BaseSettings):
     models_dir: Path | None = None
     """Folder of base models (sub-folders in transformers format, or .gguf files); None: data_dir/models."""
     hub: bool = True
-    """Whether `org/name` model names may be looked up on the Hugging Face Hub (or its local cache)."""
+    """Whether `org/name` model names may be looked up on the Hugging Face Hub (or its local cache), and
+    exports pushed to it."""
+    hub_endpoint: str | None = Field(default=None, pattern=r"^https?://")
+    """The Hub that exports are pushed to; None: `HF_ENDPOINT`, or huggingface.co."""
     api_key: SecretStr | None = None
     """The bootstrap key: all scopes in the project `default`; None: only the keys of the table are taken."""
     session_secret: SecretStr | None = None
@@ -50,6 +55,10 @@ class Settings(BaseSettings):
     """That of a paused job or a stopping worker, which saves a checkpoint first."""
     max_attempts: int = Field(default=3, ge=1)
     """The lost worker or trainer that fails its job; a job given back in order is not counted."""
+    warm_trainers: bool = True
+    """Whether a worker keeps libraries and the last base model in memory, for trainers to begin with."""
+    warm_model_bytes: int = Field(default=4 * 1024**3, ge=0)
+    """A base model whose weights take more is not kept."""
     scheduler_seconds: float = Field(default=2.0, gt=0)
     max_file_bytes: int = Field(default=512 * 1024 * 1024, gt=0)
     log_format: Literal["text", "json"] = "text"
@@ -62,7 +71,7 @@ class Settings(BaseSettings):
     chat_request_seconds: float = Field(default=300.0, gt=0)
     """A chat request that is not answered by then is given up."""
     chat_max_tokens: int = Field(default=1024, ge=1)
-    """The longest answer to a chat request that names no limit, in tokens."""
+    """The longest answer, in tokens, to a chat request that names no limit (or less: the window's rest)."""
     chat_max_batch: int = Field(default=8, ge=1)
     """Answers that an inference process writes at once."""
     chat_max_adapters: int = Field(default=8, ge=1)

@@ -21,7 +21,7 @@ from worker.exits import Cause, MemoryKills, read_exit
 from worker.leftovers import deliver_left
 from worker.relief import memory_advice
 from worker.scratch import Scratch
-from worker.trainer_process import TrainerProcess
+from worker.warm_trainers import TrainerProcess, WarmTrainers, cold_trainer
 
 LISTEN_SECONDS = 0.1
 RETRY_SECONDS = 0.5
@@ -50,6 +50,7 @@ class Run:
         client: redis.Redis,
         claim: runs.Claim,
         shutting_down: threading.Event,
+        warm: WarmTrainers | None = None,
     ) -> None:
         now = time.monotonic()
         self._settings = settings
@@ -57,6 +58,7 @@ class Run:
         self._redis = client
         self._claim = claim
         self._shutting_down = shutting_down
+        self._warm = warm
         self._scratch = Scratch(settings.data_dir, claim.job_id, claim.attempt)
         self._lease_until = now + settings.lease_seconds
         self._next_heartbeat = now
@@ -68,7 +70,7 @@ class Run:
         logger.info("%s: attempt %d begins", self._claim.job_id, self._claim.attempt)
         self._scratch.make()
         try:
-            trainer = TrainerProcess(self._claim.job_id, self._claim.attempt, self._scratch.log)
+            trainer = self._start()
             try:
                 with Ears(self._redis, self._claim.job_id) as ears:
                     ending = self._watch(trainer, ears)
@@ -77,6 +79,16 @@ class Run:
             self._settle(ending, trainer.exit_code())
         finally:
             self._scratch.remove()
+
+    def _start(self) -> TrainerProcess:
+        job_id, attempt, log = self._claim.job_id, self._claim.attempt, self._scratch.log
+        if self._warm is None:
+            return cold_trainer(job_id, attempt, log)
+        with self._database.session() as session:
+            job = jobs.get_job(session, job_id)
+        if job is None:
+            raise LookupError(f"job {job_id} has no row")
+        return self._warm.start(job_id, attempt, log, JobSpec.model_validate(job.spec))
 
     def _watch(self, trainer: TrainerProcess, ears: Ears) -> Ending:
         """Keep the lease until the trainer has ended, or has to be killed.

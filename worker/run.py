@@ -7,7 +7,6 @@ to stop; the supervisor then writes what became of the job.
 from __future__ import annotations
 
 import logging
-import os
 import shutil
 import signal
 import sys
@@ -17,7 +16,9 @@ from pathlib import Path
 import redis
 
 from ist_core.catalog import Catalog
+from ist_core.device import likely_dtype
 from ist_core.errors import CheckpointError, EngineError, MemoryExhausted
+from ist_core.models import HeldModel
 from ist_core.records import TrainResult
 from ist_core.spec import JobSpec
 from ist_core.trainer import train
@@ -30,6 +31,7 @@ from store.objects import ObjectStore
 from store.settings import Settings, get_settings
 from store.tables import Job
 from worker.checkpoints import Resumption
+from worker.child_process import end_with_parent
 from worker.delivery import JobLost
 from worker.provenance import note_provenance
 from worker.publish import Publication
@@ -43,25 +45,35 @@ logger = logging.getLogger(__name__)
 
 def main() -> None:
     """Train the job that the command line names; exit code 0 unless the process itself is broken."""
+    begin(sys.argv[1], int(sys.argv[2]))
+
+
+def begin(job_id: str, attempt: int, held: HeldModel | None = None) -> None:
+    """Be the trainer of an attempt; `held` may hold its base model."""
     settings = get_settings()
     configure_logging("trainer", settings.log_format, settings.log_level)
-    job_id, attempt = sys.argv[1], int(sys.argv[2])
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
-    threading.Thread(target=_end_with_supervisor, name="supervisor-watch", daemon=True).start()
+    threading.Thread(target=end_with_parent, name="supervisor-watch", daemon=True).start()
     trainer = Trainer(
         settings,
         Database(settings.database_url),
         bus.connect(settings.redis_url),
         open_objects(settings),
         stop,
+        held,
     )
     trainer.run(job_id, attempt)
 
 
-def _end_with_supervisor() -> None:
-    os.read(sys.stdin.fileno(), 1)  # returns at the end of the pipe; nothing is ever sent
-    os._exit(1)
+def hold_base(held: HeldModel, settings: Settings, model: str, precision: str) -> bool:
+    """Load the base model of a job that is to come; False: its trainer must do it, or say why it cannot."""
+    try:
+        source = Catalog(settings.base_models_dir, hub=settings.hub).resolve(model)
+        return held.hold(source, cache_dir=settings.cache_dir, dtype=likely_dtype(precision))
+    except (EngineError, MemoryError, RuntimeError) as error:
+        logger.warning("the base model %s is not kept: %s", model, error)
+        return False
 
 
 class Trainer:
@@ -74,7 +86,9 @@ class Trainer:
         client: redis.Redis,
         objects: ObjectStore,
         stop: threading.Event,
+        held: HeldModel | None = None,
     ) -> None:
+        self._held = held
         self._settings = settings
         self._database = database
         self._redis = client
@@ -141,6 +155,7 @@ class Trainer:
             catalog=Catalog(self._settings.base_models_dir, hub=self._settings.hub),
             cache_dir=self._settings.cache_dir,
             resume_from=folder,
+            held=self._held,
         )
 
     def _localise(self, spec: JobSpec, folder: Path) -> JobSpec:

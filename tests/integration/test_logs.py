@@ -13,7 +13,7 @@ from store.log import log_context
 from tests.factories import claim
 from tests.integration.conftest import Service, chat_lines, trainers
 from worker.scratch import Scratch
-from worker.trainer_process import TrainerProcess
+from worker.warm_trainers import cold_trainer
 
 
 def lines(path: Path) -> list[dict[str, Any]]:
@@ -56,7 +56,7 @@ def test_the_trainers_lines_have_the_ids_of_its_environment(
     attempt = claim(service.database, job_id).attempt
     Scratch(service.settings.data_dir, job_id, attempt).make()
     with log_context(request_id="req_1", job_id=job_id):
-        trainer = TrainerProcess(job_id, attempt, tmp_path / "trainer.log")
+        trainer = cold_trainer(job_id, attempt, tmp_path / "trainer.log")
     while trainer.exit_code() is None:
         time.sleep(0.05)
     trainer.kill()
