@@ -118,6 +118,22 @@ from tests.contract.errors import JOBS, check_error, check_job_refused
         ({"metadata": {"k": 1}}, "invalid_value", "metadata.k", "string"),
         ({"metadata": {"k": "a\0b"}}, "invalid_value", None, "NUL"),
         ({"metadata": {"k": "\ud800"}}, "invalid_value", "metadata.k", "unicode"),
+        ({"evaluation": {"row": 5}}, "unknown_parameter", "evaluation.row", "did you mean 'rows'"),
+        ({"evaluation": {"rows": -1}}, "invalid_value", "evaluation.rows", "greater than or equal to 0"),
+        ({"evaluation": {"scores": ["exact"]}}, "invalid_value", "evaluation.scores[0]", "'exact_match', "),
+        ({"evaluation": {"scores": ["regex"]}}, "invalid_value", "evaluation", "needs a pattern"),
+        (
+            {"evaluation": {"scores": ["regex"], "pattern": "(?<=a)b"}},
+            "invalid_value",
+            "evaluation.pattern",
+            "look-around",
+        ),
+        ({"evaluation": {"rows": 5}}, "invalid_value", "evaluation", "needs a validation_file"),
+        ({"early_stopping": {}}, "invalid_value", "early_stopping", "needs a validation_file"),
+        ({"early_stopping": {"patients": 1}}, "unknown_parameter", "early_stopping.patients", "'patience'"),
+        ({"early_stopping": {"patience": 0}}, "invalid_value", "early_stopping.patience", "or equal to 1"),
+        ({"select_checkpoint": "best"}, "invalid_value", "select_checkpoint", "needs a validation_file"),
+        ({"select_checkpoint": "newest"}, "invalid_value", "select_checkpoint", "'last' or 'best'"),
         ({"integrations": [{"type": "wandb"}]}, "unsupported_integration", "integrations", "none are"),
     ],
 )  # fmt: skip
@@ -125,6 +141,42 @@ def test_a_bad_job_is_refused_by_field(
     service: Service, body: dict[str, Any], code: str, param: str | None, says: str
 ) -> None:
     assert says in check_job_refused(service, body, code=code, param=param)
+
+
+@pytest.mark.parametrize(
+    ("body", "param", "says"),
+    [
+        (
+            {"evaluation": {"full_rows": 0}, "select_checkpoint": "best"},
+            "evaluation.full_rows",
+            "must not be 0",
+        ),
+        (
+            {"evaluation": {"full_rows": 0}, "early_stopping": {}},
+            "evaluation.full_rows",
+            "evaluation.interval",
+        ),
+    ],
+)
+def test_an_evaluation_that_could_not_decide_is_refused(
+    service: Service, body: dict[str, Any], param: str, says: str
+) -> None:
+    body = {"validation_file": service.upload(), **body}
+    assert says in check_job_refused(service, body, code="invalid_value", param=param)
+
+
+def test_a_job_is_judged_as_asked_for(service: Service) -> None:
+    asked: dict[str, Any] = {
+        "evaluation": {"interval": 5, "rows": 20, "scores": ["choice", "rouge_l"], "choices": ["yes", "no"]},
+        "early_stopping": {"patience": 2},
+        "select_checkpoint": "best",
+    }
+    job_id = service.create_job(validation_file=service.upload(), **asked)
+    with service.http() as http:
+        spec = http.get(f"{JOBS}/{job_id}").json()["spec"]
+    assert {**spec["evaluation"], **asked["evaluation"]} == spec["evaluation"]
+    assert spec["early_stopping"] == {"patience": 2, "min_delta": 0}
+    assert spec["select_checkpoint"] == "best"
 
 
 @pytest.mark.parametrize(
