@@ -39,6 +39,16 @@ _COLUMNS = (
     "entropy",
     "backward_depth",
 )
+_MEASURED = (
+    "train_mean_token_accuracy",
+    "valid_loss",
+    "valid_mean_token_accuracy",
+    "valid_reward_accuracy",
+    "full_valid_loss",
+    "full_valid_mean_token_accuracy",
+    "full_valid_reward_accuracy",
+)
+"""Columns that are empty in the lines of steps without such a metric."""
 
 
 class StepTable:
@@ -58,17 +68,19 @@ class StepTable:
         with storing("the table of steps"):
             if self._earlier is not None:
                 shutil.copyfile(self._earlier, self._path)
+            columns = _header(self._path) if self._earlier else ("step", "train_loss", *_COLUMNS, *_MEASURED)
             self._file = self._path.open("a" if self._earlier else "w", newline="", encoding="utf-8")
-        self._writer = csv.writer(self._file)
+        self._writer = csv.DictWriter(self._file, columns, restval="", extrasaction="ignore")
         if self._earlier is None:
-            self._writer.writerow(["step", "train_loss", *_COLUMNS])
+            self._writer.writeheader()
         return self
 
     def write(self, record: StepRecord) -> None:
         """Add one step."""
-        values = [record.metrics[column] for column in _COLUMNS]
         with storing("the table of steps", then=_RESUME):
-            self._writer.writerow([record.step, record.metrics["loss"], *values])
+            self._writer.writerow(
+                {"step": record.step, "train_loss": record.metrics["loss"]} | record.metrics
+            )
 
     def copy_to(self, folder: Path) -> None:
         """Put a copy of what is written so far into `folder`."""
@@ -91,6 +103,11 @@ class StepTable:
             with suppress(OSError):  # a full disk; the lines it cannot take are not wanted
                 self._file.close()
             self._path.unlink()
+
+
+def _header(table: Path) -> list[str]:
+    with table.open(newline="", encoding="utf-8") as file:
+        return next(csv.reader(file))
 
 
 def save_adapter(model: PeftModel, tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:

@@ -3,6 +3,7 @@
     checkpoints/step-000123/
         adapter/            the adapter in PEFT's format with its tokenizer, ready for use
         state.safetensors   the optimizer's moments, parameter by parameter, and torch's random state
+        best.safetensors    the adapter of the best step so far, if it is to be the result and is another one
         steps.csv           the steps so far
         checkpoint.json     counters, IST's state, what the run is of, and the SHA-256 of the other files
 
@@ -33,6 +34,7 @@ from ist_core.whole_folder import remove_whole, whole_folder
 CHECKPOINTS_DIR = "checkpoints"
 _MANIFEST = "checkpoint.json"
 _STATE = "state.safetensors"
+_BEST = "best.safetensors"
 _WEIGHTS = f"{ADAPTER_DIR}/adapter_model.safetensors"
 _KEPT = 2
 
@@ -52,6 +54,7 @@ class Manifest(Strict):
 class CheckpointFolder:
     """Writes a run's checkpoints into its output folder, one after the other, and keeps the newest two.
 
+    Where the best one is to be the result, it is kept, too.
     Checkpoints of later steps, which an earlier run has left in the folder, give way to this run's.
     """
 
@@ -78,7 +81,7 @@ class CheckpointFolder:
         with storing(f"the checkpoint of step {progress.steps}", then=then):
             with whole_folder(self._output_dir / name) as folder:
                 self._fill(folder, progress, snapshot)
-            self._prune(progress.steps)
+            self._prune(progress)
         self.newest, self.newest_step = name, progress.steps
         return name
 
@@ -86,6 +89,8 @@ class CheckpointFolder:
         state, identity = self._state, self._identity
         save_adapter(state.model, state.tokenizer, folder)
         save_file(state.tensors(snapshot), folder / _STATE)
+        if state.best and progress.standing.best_step != progress.steps:
+            save_file(state.best, folder / _BEST)
         self._table.copy_to(folder)
         manifest = {
             "version": 1,
@@ -99,11 +104,13 @@ class CheckpointFolder:
         text = json.dumps(manifest, indent=1, ensure_ascii=False, allow_nan=False)
         (folder / _MANIFEST).write_text(text + "\n", encoding="utf-8")
 
-    def _prune(self, step: int) -> None:
+    def _prune(self, progress: Progress) -> None:
         folder = self._output_dir / CHECKPOINTS_DIR
         names = {path: path.name.removeprefix("step-") for path in folder.glob("step-*")}
         found = {int(number): path for path, number in names.items() if number.isdecimal()}
-        kept = sorted(number for number in found if number <= step)[-_KEPT:]
+        kept = set(sorted(number for number in found if number <= progress.steps)[-_KEPT:])
+        if self._state.best and progress.standing.best_step is not None:
+            kept.add(progress.standing.best_step)
         for number in found.keys() - kept:
             remove_whole(found[number])
 
@@ -157,8 +164,18 @@ class Checkpoint:
         if not state.load_adapter(load_file(self.folder / _WEIGHTS)):
             raise self._refusal("does not fit the model, which is not the one it was written with")
         state.load_tensors(load_file(self.folder / _STATE))
+        self._restore_best(state)
         if state.ist is not None:
             state.ist.load_state_dict(cast("IstState", self._manifest.ist))
+
+    def _restore_best(self, state: TrainingState) -> None:
+        best = self.progress.standing.best_step
+        if self._manifest.spec.select_checkpoint != "best" or best is None:
+            return
+        if best == self.progress.steps:
+            state.keep_best()
+        else:
+            state.best.update(load_file(self.folder / _BEST))
 
     def _read(self) -> Manifest:
         try:

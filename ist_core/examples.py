@@ -39,6 +39,8 @@ class Examples(Generic[ItemT]):
     probe: list[ItemT]
     """Importance probes look at these; empty where nothing is probed."""
     messages: list[Message]
+    validation: list[ItemT] | None = None
+    """Of every row of the validation file, if there is one."""
 
 
 def load_rows(spec: JobSpec) -> Rows:
@@ -74,7 +76,7 @@ def arrange(
         text = f"{rows} are longer than {spec.max_length} tokens and were cut"
         messages.append(Message(text, "warn", {"truncated_rows": truncated, "max_length": spec.max_length}))
     if spec.ist is None or not spec.ist.uses_scores:
-        return Examples(training, [], messages)
+        return Examples(training, [], messages, validation)
     if validation is not None:
         probe = validation
         text = f"Layer importance is probed on the {len(probe)} rows of the validation file"
@@ -85,7 +87,7 @@ def arrange(
         training, probe = _hold_out(training, spec.seed)
         text = f"{len(probe)} rows of the training file are held out to probe layer importance on"
     messages.append(Message(text, data={"probe_rows": len(probe), "training_rows": len(training)}))
-    return Examples(training, probe, messages)
+    return Examples(training, probe, messages, validation)
 
 
 def _hold_out(examples: list[ItemT], seed: int) -> tuple[list[ItemT], list[ItemT]]:

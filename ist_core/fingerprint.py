@@ -52,8 +52,9 @@ def fingerprint(spec: JobSpec, rows: Rows, *, device: torch.device, dtype: torch
 
 def run_differences(was: Fingerprint, now: Fingerprint) -> list[str]:
     """Say in what respect `now` is another run than `was`; an empty list: it is the same."""
-    before = dict(_flat("", was.spec.model_dump(mode="json", exclude=_ELSEWHERE)))
-    after = dict(_flat("", now.spec.model_dump(mode="json", exclude=_ELSEWHERE)))
+    elsewhere = _ELSEWHERE - {"checkpoint_interval"} if _looks_at_checkpoints(now.spec) else _ELSEWHERE
+    before = dict(_flat("", was.spec.model_dump(mode="json", exclude=elsewhere)))
+    after = dict(_flat("", now.spec.model_dump(mode="json", exclude=elsewhere)))
     names = [
         name for name in ("training_file", "validation_file") if was.data.get(name) != now.data.get(name)
     ]
@@ -63,6 +64,12 @@ def run_differences(was: Fingerprint, now: Fingerprint) -> list[str]:
 def environment_differences(was: Fingerprint, now: Fingerprint) -> list[str]:
     """Say what is different around the same run, such as the version of torch."""
     return _changes(_surroundings(was), _surroundings(now))
+
+
+def _looks_at_checkpoints(spec: JobSpec) -> bool:
+    """Whether what is measured at checkpoints decides which weights are the result."""
+    sampled = spec.evaluation is not None and spec.evaluation.interval is not None
+    return spec.select_checkpoint == "best" or (spec.early_stopping is not None and not sampled)
 
 
 def _surroundings(run: Fingerprint) -> dict[str, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from itertools import islice
 from typing import Generic
 
@@ -16,6 +17,7 @@ from ist_core.objectives.objective import BatchT, ItemT
 from ist_core.progress import Progress, active_layers
 from ist_core.records import Checkpointed, Emitted, Message, StepRecord
 from ist_core.spec import JobSpec
+from ist_core.standing import Judge
 from ist_core.stepper import Stepper
 from ist_core.stopping import StopCheck, Stopped
 from ist_core.training_state import TrainingState
@@ -25,6 +27,7 @@ class Loop(Generic[ItemT, BatchT]):
     """Makes the steps that a run still has to make.
 
     Args:
+        judge: measures after the steps that are to be measured.
         progress: the steps made so far; counted on.
         table: takes a line a step.
     """
@@ -35,6 +38,7 @@ class Loop(Generic[ItemT, BatchT]):
         state: TrainingState,
         stepper: Stepper[ItemT, BatchT],
         *,
+        judge: Judge[ItemT, BatchT],
         progress: Progress,
         table: StepTable,
         checkpoints: CheckpointFolder,
@@ -45,6 +49,7 @@ class Loop(Generic[ItemT, BatchT]):
         self._spec = spec
         self._state = state
         self._stepper = stepper
+        self._judge = judge
         self._progress = progress
         self._layers = len(state.layers)
         self._table = table
@@ -56,19 +61,25 @@ class Loop(Generic[ItemT, BatchT]):
         self._metrics: dict[str, float] = {}
 
     def to_end(self, examples: Sequence[ItemT], total: int) -> None:
-        """Make the steps up to `total`.
+        """Make the steps up to `total`, or until the validation loss falls no more.
 
         Raises:
             Stopped: when asked to; what was done is then in a checkpoint.
         """
-        interval = self._spec.checkpoint_interval or math.ceil(total / 10)
+        interval = checkpoint_interval(self._spec, total)
         first = self._progress.steps
-        begin = time.perf_counter() - self._progress.seconds
+        if first == 0:
+            self._measure_before()
+        self._begin = time.perf_counter() - self._progress.seconds
         self._snapshot = self._state.snapshot()
         try:
+            self._tell()
             for batch in islice(_batches(examples, self._spec, total), first, None):
+                if self._progress.standing.stopped_early:
+                    break
                 self._check_stop()
-                self._step(batch, begin, math.ceil(len(examples) / self._spec.batch_size))
+                self._step(batch, math.ceil(len(examples) / self._spec.batch_size))
+                self._tell()
                 self._tell_of_warmup(total)
                 if self._progress.steps % interval == 0 and self._progress.steps < total:
                     self._checkpoint()
@@ -77,19 +88,26 @@ class Loop(Generic[ItemT, BatchT]):
                 self._checkpoint()
             raise
 
-    def _step(self, batch: list[ItemT], begin: float, steps_per_epoch: int) -> None:
+    def _measure_before(self) -> None:
+        begin = time.perf_counter()
+        standing, messages = self._judge.before(self._progress.standing)
+        self._progress.standing = replace(standing, seconds=time.perf_counter() - begin)
+        for message in messages:
+            self._emit(message)
+
+    def _step(self, batch: list[ItemT], steps_per_epoch: int) -> None:
         start = time.perf_counter()
         outcome = self._stepper.step(self._progress.steps, batch)
         # A step that is broken off has drawn from the generators, so a checkpoint needs them as they were.
         self._snapshot = self._state.snapshot()
         now = time.perf_counter()
-        self._progress.seconds = now - begin
+        self._progress.seconds = now - self._begin
         self._progress.peak_memory_bytes = max(self._earlier_peak, self._memory.peak_bytes())
         self._metrics = self._progress.count(
             outcome, layers=self._layers, step_seconds=now - start, steps_per_epoch=steps_per_epoch
         )
         told = outcome.ist
-        record = StepRecord(
+        self._progress.untold = StepRecord(
             step=self._progress.steps,
             time=time.time(),
             metrics=self._metrics,
@@ -97,6 +115,21 @@ class Loop(Generic[ItemT, BatchT]):
             active=active_layers(outcome, self._layers),
             probabilities=told.probabilities if told else (1.0,) * self._layers,
         )
+
+    def _tell(self) -> None:
+        """Measure what is due after the latest step, and tell of it, unless that is done."""
+        record = self._progress.untold
+        if record is None:
+            return
+        standing = self._progress.standing
+        begin = time.perf_counter()
+        standing, figures = self._judge.after(record.step, standing)
+        spent = time.perf_counter() - begin
+        self._begin += spent
+        self._progress.standing = replace(standing, seconds=standing.seconds + spent)
+        self._progress.untold = None
+        self._metrics = record.metrics | figures
+        record = replace(record, metrics=self._metrics)
         self._table.write(record)
         self._emit(record)
 
@@ -111,6 +144,11 @@ class Loop(Generic[ItemT, BatchT]):
         if self._checkpoints.newest_step != self._progress.steps:
             path = self._checkpoints.write(self._progress, self._snapshot)
             self._emit(Checkpointed(self._progress.steps, path, self._metrics))
+
+
+def checkpoint_interval(spec: JobSpec, total: int) -> int:
+    """Return how many steps a run of `total` makes from one checkpoint to the next."""
+    return spec.checkpoint_interval or math.ceil(total / 10)
 
 
 def total_steps(spec: JobSpec, examples: int) -> int:

@@ -15,7 +15,22 @@ from ist_core.errors import ModelError
 
 
 def summed_loss(model: PeftModel, batch: Batch) -> torch.Tensor:
-    """Return the sum of the batch's cross entropies in nats, over its supervised tokens (a float32 scalar).
+    """Return the sum of the batch's cross entropies in nats, over its supervised tokens, in float32."""
+    return token_loss(supervised_logits(model, batch), batch)
+
+
+def token_loss(logits: torch.Tensor, batch: Batch) -> torch.Tensor:
+    """Return the sum of the cross entropies of a batch with these logits, (N, vocab)."""
+    return cross_entropy(logits.float(), batch.targets, reduction="sum")
+
+
+def right_tokens(logits: torch.Tensor, batch: Batch) -> torch.Tensor:
+    """Return how many supervised tokens the logits, (N, vocab), predict: a scalar without a gradient."""
+    return (logits.detach().argmax(dim=-1) == batch.targets).sum()
+
+
+def supervised_logits(model: PeftModel, batch: Batch) -> torch.Tensor:
+    """Return the logits that predict the batch's supervised tokens, (N, vocab).
 
     The hidden states are gathered just before the model's output layer, so logits have shape (1, N, vocab)
     and not (B, T, vocab), and whatever the model does after that layer (scaling, soft caps) still happens.
@@ -35,4 +50,4 @@ def summed_loss(model: PeftModel, batch: Batch) -> torch.Tensor:
     finally:
         hook.remove()
     logits: torch.Tensor = output.logits
-    return cross_entropy(logits.squeeze(0).float(), batch.targets, reduction="sum")
+    return logits.squeeze(0)

@@ -6,6 +6,8 @@ import math
 from dataclasses import dataclass, field
 
 from ist_core.ist import IstRecord
+from ist_core.records import StepRecord
+from ist_core.standing import Standing
 from ist_core.stepper import StepOutcome
 
 
@@ -18,11 +20,14 @@ class Progress:
     loss: float = math.nan
     """Of the latest step."""
     seconds: float = 0.0
-    """From the first step on, without the time between a stop and the resumption."""
+    """From the first step on, without measurements and the time between a stop and the resumption."""
     probe_seconds: float = 0.0
     peak_memory_bytes: int = 0
     updates: dict[int, int] = field(default_factory=dict)
     """How often each layer was updated; a layer that never was is left out."""
+    standing: Standing = field(default_factory=Standing)
+    untold: StepRecord | None = None
+    """The latest step's, if the run was stopped before what is to be measured after it was measured."""
 
     def count(
         self, outcome: StepOutcome, *, layers: int, step_seconds: float, steps_per_epoch: int

@@ -84,10 +84,12 @@ class Stepper(Generic[ItemT, BatchT]):
             norm = float(torch.nn.utils.clip_grad_norm_(trainable, self._spec.max_grad_norm))
             if not math.isfinite(norm):
                 raise TrainingDiverged(f"the gradient is not finite in step {step + 1}; lower learning_rate")
+            # Read before the update is sent to the device: the norm has waited for all that came before.
+            metrics = self._objective.take_metrics()
             self.optimizer.step()
             self.optimizer.zero_grad(set_to_none=True)
         tokens = sum(batch.size for batch in batches)
-        return StepOutcome(loss, rate, norm, tokens, record, self._objective.take_metrics())
+        return StepOutcome(loss, rate, norm, tokens, record, metrics)
 
     def parts(self, number: int) -> Iterator[torch.Tensor]:
         """Yield the mean loss on the rows of probe `number`, micro-batch by micro-batch (`ist.Probe`)."""

@@ -19,19 +19,21 @@ from ist_core.examples import Examples, load_rows
 from ist_core.fingerprint import Fingerprint, fingerprint
 from ist_core.forecast import Forecast
 from ist_core.ist import IST, adapter_layers
-from ist_core.loop import Loop, total_steps
+from ist_core.loop import Loop, checkpoint_interval, total_steps
 from ist_core.memory import PeakMemory, memory_advice
-from ist_core.models import BaseModel, default_cache, load_base_model
+from ist_core.models import BaseModel, HeldModel, default_cache, load_base_model
 from ist_core.objectives.objective import BatchT, ItemT
 from ist_core.objectives.task import Task, make_task
 from ist_core.progress import Progress
 from ist_core.records import Emitted, JsonValue, Message, Started, TrainResult
 from ist_core.seeds import stream_seed
 from ist_core.spec import JobSpec
+from ist_core.standing import Judge
 from ist_core.stepper import Stepper
 from ist_core.stopping import StopCheck, Stopped
 from ist_core.storage import storing
 from ist_core.training_state import TrainingState
+from ist_core.validation import Validation
 
 
 def train(
@@ -43,6 +45,7 @@ def train(
     catalog: Catalog | None = None,
     cache_dir: Path | None = None,
     resume_from: Path | None = None,
+    held: HeldModel | None = None,
 ) -> TrainResult:
     """Train what `spec` says and save it in `output_dir` (made if need be).
 
@@ -54,6 +57,7 @@ def train(
         cache_dir: where converted GGUF models are kept. None: `isthmus/models` in the user's cache folder.
         resume_from: a checkpoint's folder. The run goes on after its step, on the CPU to the very weights
             and scores of a run that never stopped. Spec and data must be the checkpoint's.
+        held: may hold the base model already, for this run alone: it gets adapters.
 
     Raises:
         EngineError: for everything a user can mend; see `ist_core.errors`.
@@ -65,7 +69,7 @@ def train(
     with memory_advice(spec, run.relief), torch.random.fork_rng(devices=devices):
         torch.manual_seed(spec.seed)
         try:
-            return run.to_end(_source(spec, catalog), cache_dir or default_cache(), resume_from)
+            return run.to_end(_source(spec, catalog), cache_dir or default_cache(), resume_from, held)
         except Stopped:
             return run.result(stopped=True)
 
@@ -91,7 +95,9 @@ class _Run:
         self.forecast: Forecast | None = None
         self.checkpoints: CheckpointFolder | None = None
 
-    def to_end(self, source: ModelSource, cache_dir: Path, resume_from: Path | None) -> TrainResult:
+    def to_end(
+        self, source: ModelSource, cache_dir: Path, resume_from: Path | None, held: HeldModel | None
+    ) -> TrainResult:
         """Load, train and save."""
         self.check_stop()
         checkpoint = Checkpoint(resume_from) if resume_from else None
@@ -101,7 +107,7 @@ class _Run:
         # What was told when the run began is not told again when it goes on.
         resumption = self._resume(checkpoint, identity) if checkpoint else None
         self.forecast = forecast = Forecast(self.spec, source, cache_dir=cache_dir, device=self.device)
-        base = load_base_model(source, cache_dir=cache_dir, dtype=dtype, device=self.device)
+        base = self._base(source, cache_dir, dtype, held)
         self.check_stop()
         messages = _template_messages(base.tokenizer)
         model = add_adapters(base.model, self.spec.adapter, seed=stream_seed(self.spec.seed, "adapter"))
@@ -120,6 +126,7 @@ class _Run:
                 self.spec,
                 state,
                 stepper,
+                judge=self._make_judge(model, task, state, total),
                 progress=self.progress,
                 table=table,
                 checkpoints=self.checkpoints,
@@ -132,6 +139,17 @@ class _Run:
                 self._save(state, base.source, dtype, forecast)
             table.finish()
         return self.result(stopped=False)
+
+    def _base(
+        self, source: ModelSource, cache_dir: Path, dtype: torch.dtype, held: HeldModel | None
+    ) -> BaseModel:
+        """Return the base model: the one held, if it is this one, else loaded now."""
+        taken = held.take(source, cache_dir=cache_dir, dtype=dtype, device=self.device) if held else None
+        if taken is None:
+            return load_base_model(source, cache_dir=cache_dir, dtype=dtype, device=self.device)
+        base, before_bytes = taken
+        self.memory.count_from(before_bytes)
+        return base
 
     def _resume(self, checkpoint: Checkpoint, identity: Fingerprint) -> list[Message]:
         """Take up the counters of a checkpoint that is of this run; return what to tell."""
@@ -162,6 +180,22 @@ class _Run:
             check_stop=self.check_stop,
         )
         return TrainingState(model, base.tokenizer, layers, stepper.optimizer, ist, self.device), stepper
+
+    def _make_judge(
+        self, model: PeftModel, task: Task[ItemT, BatchT], state: TrainingState, total: int
+    ) -> Judge[ItemT, BatchT]:
+        items = task.examples.validation
+        validation = None
+        if items is not None:
+            validation = Validation(model, task.objective, items, self.spec, check_stop=self.check_stop)
+        wanted = self.spec.select_checkpoint == "best"
+        return Judge(
+            self.spec,
+            validation,
+            total=total,
+            interval=checkpoint_interval(self.spec, total),
+            keep_best=state.keep_best if wanted else lambda: None,
+        )
 
     def _tell_start(
         self, state: TrainingState, examples: Examples[ItemT], total: int, messages: list[Message]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from peft import PeftModel, get_peft_model_state_dict, set_peft_model_state_dict
@@ -36,6 +36,9 @@ class TrainingState:
     optimizer: torch.optim.Optimizer
     ist: IST | None
     device: torch.device
+    best: dict[str, Tensor] = field(default_factory=dict)
+    """The adapter's weights at its lowest validation loss, named as PEFT saves them, in main memory; empty
+    unless they are to be the result."""
 
     def snapshot(self) -> Snapshot:
         """Return what a checkpoint of this moment needs beside the weights; to be taken between two steps."""
@@ -50,6 +53,11 @@ class TrainingState:
         """Take up what `tensors` returned."""
         load_moments(self.optimizer, self.model, _unprefixed(_OPTIMIZER, found))
         set_random_state(_unprefixed(_RANDOM, found), self.device)
+
+    def keep_best(self) -> None:
+        """Keep the adapter as it is now for the result."""
+        weights = get_peft_model_state_dict(self.model, save_embedding_layers=False)
+        self.best.update({name: value.to("cpu", copy=True) for name, value in weights.items()})
 
     def load_adapter(self, found: dict[str, Tensor]) -> bool:
         """Take up an adapter's weights, named as PEFT saves them; False: they are of another model."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 from torch import Tensor
@@ -36,8 +37,21 @@ BatchT = TypeVar("BatchT", bound=MicroBatch)
 ItemT_contra = TypeVar("ItemT_contra", bound=Item, contravariant=True)
 
 
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """How a batch does without being learnt from."""
+
+    loss: float
+    """The sum of its terms."""
+    right: int
+    """Terms that came out right: tokens predicted, or pairs whose better answer is preferred."""
+
+
 class Objective(Protocol[ItemT_contra, BatchT]):
     """A training method's loss."""
+
+    accuracy: str
+    """What the share of right terms is called in a record, such as `mean_token_accuracy`."""
 
     def collate(self, items: Sequence[ItemT_contra]) -> BatchT:
         """Return the examples as one batch on the training device."""
@@ -45,6 +59,10 @@ class Objective(Protocol[ItemT_contra, BatchT]):
 
     def summed_loss(self, batch: BatchT) -> Tensor:
         """Return the sum of the loss's terms on a batch, a scalar that can be differentiated."""
+        ...
+
+    def measure(self, batch: BatchT) -> Measure:
+        """Return how a batch does; the model is in evaluation mode, and there are no gradients."""
         ...
 
     def take_metrics(self) -> dict[str, float]:

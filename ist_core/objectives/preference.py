@@ -31,6 +31,7 @@ from ist_core.batches import needs_few_widths
 from ist_core.encoding import render
 from ist_core.errors import DatasetError, Problem
 from ist_core.models.quiet import no_progress_bars
+from ist_core.objectives.objective import Measure
 from ist_core.seeds import callers_random_kept
 from ist_core.spec import DpoSpec, JobSpec
 from ist_core.widths import PAIRS_STEP
@@ -79,6 +80,8 @@ class Preference:
         DatasetError: if the chat template refuses a row, or a prompt alone fills `max_length`.
     """
 
+    accuracy = "reward_accuracy"
+
     def __init__(
         self,
         model: PeftModel,
@@ -125,9 +128,16 @@ class Preference:
         )
         return mean * batch.weight
 
+    @torch.no_grad()
+    def measure(self, batch: PairBatch) -> Measure:
+        """Return the sum of the pairs' losses, and of how many the preferred answer has the higher reward."""
+        loss = self.summed_loss(batch).item()
+        share = self._collected()["eval"]["rewards/accuracies"][-1]
+        return Measure(loss, round(share * batch.weight))
+
     def take_metrics(self) -> dict[str, float]:
         """Return TRL's rewards in nats, as means over the training batches since the last call."""
-        collected: dict[str, dict[str, list[float]]] = vars(self._trainer)["_metrics"]
+        collected = self._collected()
         means = {
             ours: sum(collected["train"][theirs]) / len(collected["train"][theirs])
             for theirs, ours in _METRICS.items()
@@ -136,6 +146,11 @@ class Preference:
         for metrics in collected.values():
             metrics.clear()
         return means
+
+    def _collected(self) -> dict[str, dict[str, list[float]]]:
+        """What TRL notes of each batch, by the mode of the model."""
+        noted: dict[str, dict[str, list[float]]] = vars(self._trainer)["_metrics"]
+        return noted
 
 
 @contextmanager
