@@ -11,6 +11,8 @@ from typing import Any, get_args, get_origin
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from api.unsupported import is_unsupported
+
 Path = Sequence[str | int]
 UNIONS = frozenset({typing.Union, types.UnionType, typing.Annotated})
 KEY_MARK = "[key]"  # pydantic's name for a fault of the key itself
@@ -23,7 +25,8 @@ def field_path(model: type[BaseModel] | None, place: Path) -> list[str | int]:
 
 def known_keys(model: type[BaseModel] | None, place: Path) -> list[str]:
     """The keys that the object at the end of `place` may have: those of the branch that pydantic took."""
-    return sorted(_walk(model, place)[1].fields)
+    fields = _walk(model, place)[1].fields
+    return sorted(name for name, field in fields.items() if not is_unsupported(field))
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NoReturn
 
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
-from pydantic_core import PydanticCustomError, core_schema
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticCustomError, PydanticOmit, core_schema
 
 UNSUPPORTED = "unsupported_parameter"
 """The code of the refusal."""
@@ -28,10 +29,10 @@ class Unsupported:
 
     def __get_pydantic_json_schema__(
         self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
-    ) -> dict[str, Any]:
-        """Say what is taken."""
+    ) -> NoReturn:
+        """Keep the field out of the specification: there is nothing to ask for. Raises PydanticOmit."""
         del schema, handler
-        return {"enum": [None, *self.harmless], "description": f"Not supported; {self.instead}"}
+        raise PydanticOmit
 
     def _check(self, value: Any) -> None:
         # 0 is not false, although Python says so.
@@ -39,3 +40,8 @@ class Unsupported:
             type(value) is type(known) and value == known for known in self.harmless
         ):
             raise PydanticCustomError(UNSUPPORTED, "is not supported; {instead}", {"instead": self.instead})
+
+
+def is_unsupported(field: FieldInfo) -> bool:
+    """Whether a field of a model is one of these."""
+    return any(isinstance(mark, Unsupported) for mark in field.metadata)

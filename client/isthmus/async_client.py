@@ -10,6 +10,7 @@ from isthmus.async_driver import AsyncDriver
 from isthmus.core.fetching import fetch
 from isthmus.core.request import get
 from isthmus.options import DEFAULT_RETRIES, DEFAULT_TIMEOUT, Options
+from isthmus.resources.chat import AsyncChat
 from isthmus.resources.checkpoints import AsyncCheckpoints
 from isthmus.resources.files import AsyncFiles
 from isthmus.resources.jobs import AsyncJobs
@@ -50,6 +51,7 @@ class AsyncIsthmus:
         self.jobs = AsyncJobs(driver)
         self.checkpoints = AsyncCheckpoints(driver)
         self.models = AsyncModels(driver)
+        self.chat = AsyncChat(driver)
         self.workers = AsyncWorkers(driver)
         self.webhooks = AsyncWebhooks(driver)
         self.projects = AsyncProjects(driver)

@@ -9,6 +9,7 @@ import httpx2
 from isthmus.core.fetching import fetch
 from isthmus.core.request import get
 from isthmus.options import DEFAULT_RETRIES, DEFAULT_TIMEOUT, Options
+from isthmus.resources.chat import Chat
 from isthmus.resources.checkpoints import Checkpoints
 from isthmus.resources.files import Files
 from isthmus.resources.jobs import Jobs
@@ -50,6 +51,7 @@ class Isthmus:
         self.jobs = Jobs(driver)
         self.checkpoints = Checkpoints(driver)
         self.models = Models(driver)
+        self.chat = Chat(driver)
         self.workers = Workers(driver)
         self.webhooks = Webhooks(driver)
         self.projects = Projects(driver)

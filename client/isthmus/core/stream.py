@@ -115,7 +115,7 @@ def _one_connection(request: Request, cursor: Cursor) -> Operation[bool]:
             case "end":
                 return True
             case "error":
-                raise _refusal(frame)
+                raise refusal(frame)
             case _:
                 for new in cursor.take(frame):
                     yield Emit(new)
@@ -132,7 +132,7 @@ def _frame(text: str) -> Frame:
     return frame
 
 
-def _refusal(frame: Frame) -> APIError:
+def refusal(frame: Frame) -> APIError:
     """The exception for an error frame, which has no status of its own."""
     told = frame.get("error")
     error: Mapping[str, Any] = told if isinstance(told, Mapping) else {}

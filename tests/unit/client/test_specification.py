@@ -12,6 +12,7 @@ from typing import Any, Unpack, get_args, get_origin, get_type_hints, is_typeddi
 import pytest
 from isthmus import Isthmus, Job
 from isthmus.types.base import Deleted, Page
+from isthmus.types.chat import ChatChunk, ChatCompletion
 from isthmus.types.files import File, TokenCounts, UploadPart, UploadSession
 from isthmus.types.jobs import ArtifactList, Checkpoint, JobEvent, Sample
 from isthmus.types.models import Model, ModelList
@@ -76,6 +77,9 @@ OPERATIONS = {
     "GET /v1/models/{model}": Operation(client.models.retrieve, Model),
     "GET /v1/models/{model}/archive": Operation(client.models.archive),
     "DELETE /v1/models/{model}": Operation(client.models.delete, Deleted),
+    "POST /v1/chat/completions": Operation(
+        client.chat.create, ChatCompletion, {"stream": "", "stream_options": ""}
+    ),
     "GET /v1/quota": Operation(client.quota, Quota),
     "POST /v1/uploads": Operation(
         client.uploads.create, UploadSession, {"bytes": "size", "expires_after": "expires_in_seconds"}
@@ -115,6 +119,7 @@ FRAMES: dict[str, Any] = {
     "StepFrame": StepUpdate,
     "CheckpointFrame": CheckpointUpdate,
     "EvaluationFrame": EvaluationUpdate,
+    "ChatCompletionChunk": ChatChunk,
 }
 HAS_A_DEFAULT = {"purpose"}
 """What a route needs and the SDK knows by itself."""

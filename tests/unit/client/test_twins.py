@@ -26,8 +26,8 @@ def _methods(kind: type) -> dict[str, tuple[str, str | None]]:
 
 
 def _plain(signature: str) -> str:
-    return re.sub(r"Async(?=[A-Z])", "", signature).replace(
-        "Generator[JobUpdate[Job] | Happening, None, None]", "Generator[JobUpdate[Job] | Happening, None]"
+    return re.sub(
+        r"Generator\[(.+), None, None\]", r"Generator[\1, None]", re.sub(r"Async(?=[A-Z])", "", signature)
     )
 
 

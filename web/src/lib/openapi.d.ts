@@ -1361,42 +1361,6 @@ export interface components {
          * @description A conversation for a model to go on with.
          */
         ChatCompletionRequest: {
-            /**
-             * Audio
-             * @description Not supported; answers are text
-             * @enum {unknown}
-             */
-            audio?: null;
-            /**
-             * Frequency Penalty
-             * @description Not supported; remove it
-             * @enum {unknown}
-             */
-            frequency_penalty?: null | false;
-            /**
-             * Function Call
-             * @description Not supported; models of this service call no tools
-             * @enum {unknown}
-             */
-            function_call?: null | "none";
-            /**
-             * Functions
-             * @description Not supported; models of this service call no tools
-             * @enum {unknown}
-             */
-            functions?: null | never[];
-            /**
-             * Logit Bias
-             * @description Not supported; remove it
-             * @enum {unknown}
-             */
-            logit_bias?: null | Record<string, never>;
-            /**
-             * Logprobs
-             * @description Not supported; remove it
-             * @enum {unknown}
-             */
-            logprobs?: null | false;
             /** Max Completion Tokens */
             max_completion_tokens?: number | null;
             /** Max Tokens */
@@ -1407,108 +1371,26 @@ export interface components {
             metadata?: {
                 [key: string]: string;
             } | null;
-            /**
-             * Modalities
-             * @description Not supported; answers are text
-             * @enum {unknown}
-             */
-            modalities?: null | [
-                "text"
-            ];
             /** Model */
             model: string;
             /** N */
             n?: number | null;
-            /**
-             * Parallel Tool Calls
-             * @description Not supported; models of this service call no tools
-             * @enum {unknown}
-             */
-            parallel_tool_calls?: null | false | true;
-            /**
-             * Prediction
-             * @description Not supported; remove it
-             * @enum {unknown}
-             */
-            prediction?: null;
-            /**
-             * Presence Penalty
-             * @description Not supported; remove it
-             * @enum {unknown}
-             */
-            presence_penalty?: null | false;
-            /**
-             * Reasoning Effort
-             * @description Not supported; remove it
-             * @enum {unknown}
-             */
-            reasoning_effort?: null;
-            /**
-             * Response Format
-             * @description Not supported; ask for the format in a message, or train it
-             * @enum {unknown}
-             */
-            response_format?: null | {
-                type: "text";
-            };
             /** Seed */
             seed?: number | null;
-            /**
-             * Service Tier
-             * @description Not supported; remove it
-             * @enum {unknown}
-             */
-            service_tier?: null | "auto" | "default";
             /**
              * Stop
              * @description Texts that end an answer; they are not part of it
              */
             stop?: string | string[] | null;
-            /**
-             * Store
-             * @description Not supported; completions are not kept
-             * @enum {unknown}
-             */
-            store?: null | false;
             /** Stream */
             stream?: boolean | null;
             stream_options?: components["schemas"]["StreamOptionsRequest"] | null;
             /** Temperature */
             temperature?: number | null;
-            /**
-             * Tool Choice
-             * @description Not supported; models of this service call no tools
-             * @enum {unknown}
-             */
-            tool_choice?: null | "none";
-            /**
-             * Tools
-             * @description Not supported; models of this service call no tools
-             * @enum {unknown}
-             */
-            tools?: null | never[];
-            /**
-             * Top Logprobs
-             * @description Not supported; remove it
-             * @enum {unknown}
-             */
-            top_logprobs?: null | false;
             /** Top P */
             top_p?: number | null;
             /** User */
             user?: string | null;
-            /**
-             * Verbosity
-             * @description Not supported; remove it
-             * @enum {unknown}
-             */
-            verbosity?: null;
-            /**
-             * Web Search Options
-             * @description Not supported; remove it
-             * @enum {unknown}
-             */
-            web_search_options?: null;
         };
         /**
          * ChatUsage
@@ -2386,6 +2268,28 @@ export interface components {
             warmup_steps: number | "auto";
         };
         /**
+         * JobEvaluation
+         * @description What was measured on the validation file.
+         */
+        JobEvaluation: {
+            /** Best Step */
+            best_step: number | null;
+            /** Rows */
+            rows: number;
+            /** Scores */
+            scores: {
+                [key: string]: components["schemas"]["ScoreChange"];
+            };
+            /** Seconds */
+            seconds: number;
+            /** Stopped Early */
+            stopped_early: boolean;
+            /** Valid Loss */
+            valid_loss: {
+                [key: string]: number | null;
+            };
+        };
+        /**
          * JobFailure
          * @description Why a job failed.
          */
@@ -2423,6 +2327,7 @@ export interface components {
             estimated_finish: number | null;
             /** Estimated Start */
             estimated_start: number | null;
+            evaluation: components["schemas"]["JobEvaluation"] | null;
             /** Fine Tuned Model */
             fine_tuned_model: string | null;
             /** Finished At */
@@ -3085,18 +2990,6 @@ export interface components {
          */
         MessageRequest: {
             /**
-             * Annotations
-             * @description Not supported; remove it
-             * @enum {unknown}
-             */
-            annotations?: null | never[];
-            /**
-             * Audio
-             * @description Not supported; send text
-             * @enum {unknown}
-             */
-            audio?: null;
-            /**
              * Content
              * @description A text, or parts of type `text`, which are joined by line breaks
              */
@@ -3106,34 +2999,10 @@ export interface components {
                 type: "text";
             }[];
             /**
-             * Function Call
-             * @description Not supported; models of this service call no tools
-             * @enum {unknown}
-             */
-            function_call?: null;
-            /**
-             * Name
-             * @description Not supported; say who speaks in the text
-             * @enum {unknown}
-             */
-            name?: null;
-            /**
-             * Refusal
-             * @description Not supported; remove it
-             * @enum {unknown}
-             */
-            refusal?: null;
-            /**
              * Role
              * @enum {string}
              */
             role: "system" | "developer" | "user" | "assistant";
-            /**
-             * Tool Calls
-             * @description Not supported; models of this service call no tools
-             * @enum {unknown}
-             */
-            tool_calls?: null | never[];
         };
         /**
          * MethodOfDpo
@@ -3754,6 +3623,16 @@ export interface components {
             tuned: number | null;
         };
         /**
+         * ScoreChange
+         * @description The mean of a score over all rows, from 0 to 1; null: it goes with none of them.
+         */
+        ScoreChange: {
+            /** After */
+            after: number | null;
+            /** Before */
+            before: number | null;
+        };
+        /**
          * SecretRotation
          * @description What becomes of the secret before.
          */
@@ -3821,12 +3700,6 @@ export interface components {
          * @description How a stream is.
          */
         StreamOptionsRequest: {
-            /**
-             * Include Obfuscation
-             * @description Not supported; remove it
-             * @enum {unknown}
-             */
-            include_obfuscation?: null | false;
             /** Include Usage */
             include_usage?: boolean | null;
         };
