@@ -1,6 +1,6 @@
 /** The service's routes as the page uses them. */
 
-import { send, sendForm, withQuery, type Page, type Query } from "./http";
+import { open, send, sendForm, withQuery, type Page, type Query } from "./http";
 import type { Artifact, Checkpoint, Importance, Job, JobEvent, Metrics, Model, Plan, Sample, StoredFile, Tokens } from "./types";
 
 export { ApiError } from "./http";
@@ -76,6 +76,11 @@ export function getImportance(id: string, window: Window, signal?: AbortSignal):
 
 export async function listArtifacts(id: string): Promise<Artifact[]> {
   return (await send<{ data: Artifact[] }>("GET", `${JOBS}/${part(id)}/artifacts`)).data;
+}
+
+/** A small file of text. */
+export async function getText(path: string): Promise<string> {
+  return (await open("GET", path)).text();
 }
 
 export function artifactPath(id: string, path: string): string {

@@ -20,6 +20,8 @@ export type StoredFile = Schemas["FileObject"];
 export type Tokens = Schemas["TokensObject"];
 export type Plan = Schemas["PlanObject"];
 export type Model = Schemas["ModelObject"];
+/** A model in another format, or on its way there. */
+export type Export = Schemas["ExportObject"];
 export type Project = Schemas["ProjectObject"];
 export type Key = Schemas["KeyObject"];
 export type NewKey = Schemas["NewKeyObject"];
