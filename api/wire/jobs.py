@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, JsonValue
 
 from api.wire.common import WireModel, unix, unix_or_none
+from api.wire.evaluation import JobEvaluation, job_evaluation
 from ist_core.spec import DpoSpec, JobSpec, SupervisedSpec
 from store.queue import Place
 from store.tables import Event, Job, State
@@ -112,6 +113,8 @@ class JobObject(WireModel):
     started_at: int | None
     spec: JobSpec
     """The job as it runs, complete."""
+    evaluation: JobEvaluation | None
+    """How it was judged, once it has succeeded; `spec.evaluation` is what was asked for."""
     report: dict[str, JsonValue] | None
     last_seq: int
     """The number of the job's latest event or step record; a cursor for its stream."""
@@ -178,6 +181,7 @@ def job_object(job: Job, place: Place | None = None) -> JobObject:
         layers=job.layers,
         started_at=unix_or_none(job.started_at),
         spec=spec,
+        evaluation=job_evaluation(job),
         report=job.report,
         last_seq=job.last_seq,
     )

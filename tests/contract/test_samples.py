@@ -68,6 +68,13 @@ def test_samples_are_chosen_by_what_became_of_them(
     assert rows(service, job_id, **query) == found
 
 
+def test_the_job_tells_the_scores(service: Service, job_id: str) -> None:
+    job = service.client.fine_tuning.jobs.retrieve(job_id)
+    assert (job.model_extra or {})["evaluation"] == EVALUATION
+    other = service.client.fine_tuning.jobs.retrieve(service.create_job())
+    assert (other.model_extra or {})["evaluation"] is None
+
+
 def test_a_page_that_ends_with_the_last_that_is_wanted_has_no_more(service: Service, job_id: str) -> None:
     assert ask(service, job_id, only="improved", score="exact_match", limit=2).json()["has_more"] is False
     assert ask(service, job_id, only="improved", score="exact_match", limit=1).json()["has_more"] is True

@@ -12,6 +12,7 @@ from isthmus import Job
 from isthmus.cli.arguments import After, JobId, Limit, first, page_size
 from isthmus.cli.exits import UsageFault
 from isthmus.cli.session import Session, command
+from isthmus.cli.view.evaluation import evaluation_fields
 from isthmus.cli.view.figures import duration_text, time_text
 from isthmus.cli.view.tables import fields, table
 from isthmus.types.jobs import JobFields, State
@@ -140,6 +141,7 @@ def job_fields(job: JobFields) -> Table:
             "learning rate": f"{spec.learning_rate:g}" if spec else None,
             "seed": job.seed,
             "trained tokens": f"{job.trained_tokens:,}" if job.trained_tokens is not None else None,
+            **evaluation_fields(job.evaluation),
             "priority": job.priority,
             "metadata": "  ".join(f"{key}={value}" for key, value in job.metadata.items()),
         }

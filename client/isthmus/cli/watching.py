@@ -14,6 +14,7 @@ from isthmus.cli.connection import Connection
 from isthmus.cli.exits import FAILED, INTERRUPTED, OK
 from isthmus.cli.session import Session
 from isthmus.cli.terminal import Terminal
+from isthmus.cli.view.evaluation import evaluation_fields
 from isthmus.cli.view.figures import clock_text, duration_text
 from isthmus.cli.view.panel import JobPanel
 from isthmus.cli.view.progress import JobProgress
@@ -189,6 +190,9 @@ def _summarize(terminal: Terminal, progress: JobProgress) -> None:
     time = f" in {duration_text(took)}" if took is not None else ""
     why = f": {job.error.message} ({job.error.code})" if job.error else ""
     out.print(f"{job.id} {job.state} at step {progress.steps_text}{time}{why}", soft_wrap=True)
+    for name, told in evaluation_fields(job.evaluation).items():
+        if told:
+            out.print(f"{name} {told}", soft_wrap=True)
     if job.fine_tuned_model:
         out.print(f"model {job.fine_tuned_model}", soft_wrap=True)
         out.print(f"  get it: isthmus models download {job.fine_tuned_model}", soft_wrap=True)

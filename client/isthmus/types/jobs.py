@@ -67,6 +67,29 @@ class Method(Lenient):
     dpo: DpoMethod | None = None
 
 
+class ScoreChange(Lenient):
+    """The mean of a score over all rows, from 0 to 1; None: it goes with none of them."""
+
+    before: float | None = None
+    """Of the base model's answers."""
+    after: float | None = None
+    """Of the tuned model's answers."""
+
+
+class JobEvaluation(Lenient):
+    """What was measured on the validation file."""
+
+    rows: int = 0
+    """How many were answered by both models."""
+    scores: dict[str, ScoreChange] = {}
+    valid_loss: dict[str, float | None] = {}
+    best_step: int | None = None
+    """The step with the lowest `full_valid_loss`."""
+    stopped_early: bool = False
+    seconds: float = 0.0
+    """Spent on all of it."""
+
+
 class JobFields(Identified):
     """A fine-tuning job's fields; `isthmus.Job` and `isthmus.AsyncJob` have methods, too."""
 
@@ -102,6 +125,8 @@ class JobFields(Identified):
     started_at: int | None = None
     spec: JobSpec | None = None
     """The job as it runs, complete."""
+    evaluation: JobEvaluation | None = None
+    """How it was judged, once it has succeeded; `spec.evaluation` is what was asked for."""
     report: dict[str, JsonValue] | None = None
     last_seq: int = 0
     """The number of the job's latest event or step record."""

@@ -14,6 +14,7 @@ from sqlalchemy import select
 
 from store.tables import Job, State
 from tests.contract.conftest import Service
+from tests.contract.samples import EVALUATION, sample
 from tests.contract.worker import TOTAL, Run
 
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -59,12 +60,17 @@ def worker(service: Service) -> Iterator[None]:
 def _work(service: Service, over: threading.Event) -> None:
     while not over.wait(POLL_SECONDS):
         with service.database.session() as session:
-            waiting = session.scalars(
-                select(Job.id).where(Job.state == State.QUEUED, Job.priority >= 0)
+            waiting = session.execute(
+                select(Job.id, Job.spec).where(Job.state == State.QUEUED, Job.priority >= 0)
             ).all()
-        for job_id in waiting:
+        for job_id, spec in waiting:
             run = Run(service, job_id)
             run.steps(1, 10)
             run.checkpoint(10)
             run.steps(11, TOTAL)
-            run.succeed()
+            if spec["evaluation"]:
+                run.succeed(
+                    samples=[sample(row, tuned=float(row != 2)) for row in (1, 2)], evaluation=EVALUATION
+                )
+            else:
+                run.succeed()

@@ -45,6 +45,7 @@ def working(service: Service) -> Iterator[None]:
 def folder(tmp_path: Path) -> Path:
     """Where the commands are run: it has the data that they name."""
     (tmp_path / "train.jsonl").write_bytes(DATA)
+    (tmp_path / "heldout.jsonl").write_bytes(DATA)
     (tmp_path / "examples" / "tickets").mkdir(parents=True)
     (tmp_path / "examples" / "tickets" / "train.jsonl").write_bytes(DATA)
     return tmp_path
@@ -58,6 +59,8 @@ def test_the_page_of_the_sdk(service: Service, folder: Path) -> None:
         "cancelled",
         "checkpoint of step 10",
         "400 invalid_value adapter.rank",
+        "exact_match 0.3333333333333333 0.6666666666666666",
+        "2 Say 2. 2! Hm. Um.",
     ):
         assert words in said
     assert (folder / "tuned" / "report.json").is_file()
@@ -71,6 +74,7 @@ def test_the_page_of_the_rest_api(service: Service, folder: Path) -> None:
     said = run(["bash"], program, service=service, folder=folder)
     assert f",{TOTAL},0.05]" in said
     assert "report.json" in said
+    assert '{"row":2,"expected":"2!","base":"Hm.","tuned":"Um."}' in said
     (shown,) = json.loads(f"[{blocks(Path('docs/rest.md'), 'json')}]")
     assert json.dumps(shown, indent=2) in said
     assert (folder / "model.tar").stat().st_size > 0

@@ -73,7 +73,7 @@ export interface paths {
         };
         /**
          * Metrics
-         * @description Queue, jobs, steps and HTTP. A key with the scope read sees its project's jobs; with admin too, all.
+         * @description Queue, jobs, steps, chat and HTTP. A key with the scope read sees its project's jobs; with admin too, all.
          *
          *     Without a key it answers on this machine's own address only.
          */

@@ -81,6 +81,31 @@ def test_watch_tells_states_steps_and_messages_in_plain_lines() -> None:
     assert "\x1b" not in result.stdout
 
 
+def test_scores_are_told_when_a_job_is_shown_and_when_it_ends() -> None:
+    evaluation = {
+        "rows": 50,
+        "scores": {"exact_match": {"before": 0.0, "after": 0.84}, "choice": {"before": None, "after": None}},
+        "valid_loss": {"before": 2.5, "after": 0.75},
+        "best_step": 8,
+        "stopped_early": True,
+        "seconds": 4.0,
+    }
+    told = frames()
+    told[-2]["data"]["evaluation"] = evaluation
+    lines = watched(*told).run("jobs", "watch", "ftjob-1").stdout.splitlines()
+    scores = ["exact match 0.000 -> 0.840 (50 rows)", "choice - -> - (50 rows)"]
+    assert lines[15:20] == [
+        *scores,
+        "validation loss 2.5000 before, 0.7500 after",
+        "best step 8",
+        "stopped early the validation loss fell no more",
+    ]
+    service = Scripted({f"GET {JOBS}/ftjob-1": answer({**JOB, "evaluation": evaluation})})
+    shown = service.run("jobs", "show", "ftjob-1").stdout
+    assert "exact match      0.000 -> 0.840 (50 rows)" in shown
+    assert "best step        8" in shown
+
+
 @pytest.mark.parametrize(("state", "code"), [("failed", 1), ("cancelled", 1)])
 def test_watch_ends_with_the_jobs_exit_code(state: str, code: int) -> None:
     error = {"code": "out_of_memory", "message": "no room"} if state == "failed" else None
