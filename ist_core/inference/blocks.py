@@ -60,27 +60,30 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class Mixed:
-    """What adapters do to one module, for rows that have one of them or none.
+    """What adapters do to one module, for rows that have one of them or none."""
 
-    Args:
-        groups: each with which of its columns is another adapter's, by row: (rows, 1, columns), or None.
-        gain: (rows, 1, features), or None: 1.
-        shift: (rows, 1, features), or None: 0.
-    """
-
+    rows: int
     groups: tuple[tuple[Group, Tensor | None], ...]
+    """Each with which of its columns are another adapter's, by row: (rows, 1, columns), or None."""
     gain: Tensor | None
+    """(rows, 1, features written), or None: 1."""
     shift: Tensor | None
+    """(rows, 1, features written), or None: 0."""
 
     def apply(self, x: Tensor, output: Tensor) -> Tensor:
-        """Return y by the module's input and output, (rows, tokens, features), in the output's dtype."""
-        result = output.float()
+        """Return y by the module's input and output, in the output's shape and dtype.
+
+        Both have the features last, and before them rows and tokens, or all rows' tokens in one (as in OPT).
+        """
+        x = x.reshape(self.rows, -1, x.shape[-1])
+        h = output.reshape(self.rows, -1, output.shape[-1])
+        result = h.float()
         if self.gain is not None:
             result = result * self.gain
         if self.shift is not None:
             result = result + self.shift
         for group, foreign in self.groups:
-            source = x if group.reads == "input" else output
+            source = x if group.reads == "input" else h
             hidden = source.float() @ group.down
             if group.down_bias is not None:
                 hidden = hidden + group.down_bias
@@ -89,7 +92,7 @@ class Mixed:
             if foreign is not None:
                 hidden = hidden.masked_fill(foreign, 0.0)
             result = torch.addmm(result.flatten(0, 1), hidden.flatten(0, 1), group.up).view_as(result)
-        return result.to(output.dtype)
+        return result.to(output.dtype).view_as(output)
 
 
 def side_by_side(blocks: Sequence[Block | None]) -> list[Group]:

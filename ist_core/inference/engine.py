@@ -98,7 +98,8 @@ class ChatEngine:
         self._cache = self._forward.new_cache()
         self._mixture: Mixture = {}
         # The first pass of a process is slow: now, and not in somebody's first token.
-        self._forward.run([[0]], self._forward.new_cache(rows=1, columns=1), {})
+        with torch.inference_mode():
+            self._forward.run([[0]], self._forward.new_cache(rows=1, columns=1), {})
 
     @property
     def idle(self) -> bool:
@@ -131,6 +132,7 @@ class ChatEngine:
             self._shelf.check(request.adapter, self._adapters_in_use())
         self._waiting.append(waiting)
 
+    @torch.inference_mode()
     def cancel(self, request_id: str) -> None:
         """Forget a request, whatever has become of it; its choices get no more deltas."""
         self._waiting = deque(one for one in self._waiting if one.request.id != request_id)
@@ -138,12 +140,16 @@ class ChatEngine:
             self._filling = None
         self._leave([row for row, choice in enumerate(self._rows) if choice.request_id == request_id])
 
+    @torch.inference_mode()
     def step(self) -> list[Delta]:
         """Give each running choice a token, and let waiting requests join; returns what can be shown now."""
         deltas = self._write()
         room = self._prefill_tokens
-        while room > 0 and (filling := self._filling or self._admit(deltas)):
-            part = filling.waiting.prompt[filling.read : filling.read + room]
+        while filling := self._filling or self._admit(deltas):
+            # The parts of a prompt are the same whatever else is read in a step: so are its last digits.
+            part = filling.waiting.prompt[filling.read : filling.read + self._prefill_tokens]
+            if len(part) > room:
+                break
             logits = self._forward.run([part], filling.cache, filling.mixture)
             filling.read += len(part)
             room -= len(part)
@@ -260,8 +266,9 @@ def _dtype(device: torch.device) -> torch.dtype:
 
 
 def _end_tokens(base: BaseModel) -> set[int]:
-    """Return the tokenizer's end token and those of the model's generation config."""
-    config = base.model.generation_config
-    own = config.eos_token_id if config is not None else None
-    tokens = {*(own if isinstance(own, list) else [own]), base.tokenizer.eos_token_id}
+    """Return the end tokens of the tokenizer, of the model and of its generation config."""
+    tokens = {base.tokenizer.eos_token_id}
+    for config in (base.model.config, base.model.generation_config):
+        own = None if config is None else config.eos_token_id
+        tokens.update(own if isinstance(own, list) else [own])
     return {token for token in tokens if token is not None}

@@ -41,7 +41,6 @@ class Forward:
         """Return a cache for the model's layers."""
         return KeyValueCache(self._layers, rows=rows, columns=columns)
 
-    @torch.inference_mode()
     def run(self, tokens: Sequence[Sequence[int]], cache: KeyValueCache, mixture: Mixture) -> Tensor:
         """Append tokens, shape (rows, new), to the cache's rows.
 

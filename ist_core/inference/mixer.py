@@ -34,7 +34,7 @@ class Mixer:
             name: module for name, module in model.named_modules() if isinstance(module, nn.Linear | Conv1D)
         }
         self._current: Mixture = {}
-        # The adapters of the last mixture side by side: rows come and go more often than adapters.
+        # The last adapters that were put side by side: rows come and go more often than adapters.
         self._joined: tuple[tuple[Adapter, ...], Mapping[str, list[Group]]] = ((), {})
         for name, module in self.linears.items():
             module.register_forward_hook(partial(self._adapt, name))
@@ -50,32 +50,39 @@ class Mixer:
 
     def mix(self, rows: Sequence[Adapter | None]) -> Mixture:
         """Return what the rows' adapters do, in their order; None: the base model."""
-        used = tuple(dict.fromkeys(adapter for adapter in rows if adapter is not None))
-        if not used:
+        known = {adapter.name: adapter for adapter in rows if adapter is not None}
+        if not known:
             return {}
-        if used != self._joined[0]:
-            self._joined = (used, _join(used))
+        used = tuple(known[name] for name in sorted(known))
         places = [-1 if adapter is None else used.index(adapter) for adapter in rows]
         masks: dict[tuple[int, ...], Tensor | None] = {}
         mixture = {}
-        for name, groups in self._joined[1].items():
+        for name, groups in self._join(used).items():
             for group in groups:
                 if group.ranks not in masks:
                     masks[group.ranks] = _foreign(group.ranks, places, group.down.device)
             blocks = [adapter.blocks.get(name) for adapter in used]
             mixture[name] = Mixed(
+                rows=len(rows),
                 groups=tuple((group, masks[group.ranks]) for group in groups),
                 gain=_by_row([block.gain if block else None for block in blocks], places, 1.0),
                 shift=_by_row([block.shift if block else None for block in blocks], places, 0.0),
             )
         return mixture
 
+    def _join(self, used: tuple[Adapter, ...]) -> Mapping[str, list[Group]]:
+        if len(used) == 1:
+            return _side_by_side(used)  # copies nothing
+        if used != self._joined[0]:
+            self._joined = (used, _side_by_side(used))
+        return self._joined[1]
+
     def _adapt(self, name: str, module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
         mixed = self._current.get(name)
         return output if mixed is None else mixed.apply(inputs[0], output)
 
 
-def _join(used: tuple[Adapter, ...]) -> Mapping[str, list[Group]]:
+def _side_by_side(used: tuple[Adapter, ...]) -> Mapping[str, list[Group]]:
     names = dict.fromkeys(name for adapter in used for name in adapter.blocks)
     return {name: side_by_side([adapter.blocks.get(name) for adapter in used]) for name in names}
 

@@ -30,8 +30,9 @@ class Sampler:
 
     def draw(self, logits: Tensor) -> int:
         """Return a token by its logits, shape (vocabulary,), with `temperature` above 0."""
-        # In float64, because a cumulated sum over a vocabulary would lose the rare tokens.
-        chances = torch.softmax(logits.double() / self.temperature, dim=-1)
+        # In float64, because a cumulated sum over a vocabulary would lose the rare tokens; below 0 at first,
+        # because a small temperature would make numbers that are too large.
+        chances = torch.softmax((logits - logits.max()).double() / self.temperature, dim=-1)
         if self.top_p >= 1:
             return self._pick(chances)
         chances, tokens = _nucleus(chances, self.top_p)
