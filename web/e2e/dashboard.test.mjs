@@ -4,48 +4,28 @@ import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 
 import { api, audit, enter, go, launch, leave, open, read, service, shoot, until } from "./browser.mjs";
+import { conversations, create, MODEL, upload } from "./training.mjs";
 
-const MODEL = "tiny";
 const DATA = conversations(48);
 const NAME = `a program ${Date.now()}`;
 
 let browser;
 let training;
+let held;
 /** A file of so many rows that a job's 50 epochs outlast any test. */
 let many;
 
 before(async () => {
   browser = await launch();
   training = await upload("numbers.jsonl", DATA);
+  held = await upload("held.jsonl", conversations(6));
   many = await upload("many.jsonl", conversations(2000));
 });
 
 after(() => browser.close());
 
-function conversations(count) {
-  const rows = Array.from({ length: count }, (_, n) => ({
-    messages: [
-      { role: "user", content: `Say ${n}.` },
-      { role: "assistant", content: `${n}!` },
-    ],
-  }));
-  return Buffer.from(rows.map((row) => JSON.stringify(row)).join("\n"));
-}
-
-async function upload(name, data) {
-  const form = new FormData();
-  form.append("purpose", "fine-tune");
-  form.append("file", new Blob([data]), name);
-  const answer = await fetch(`${service.url}/v1/files`, { method: "POST", headers: { Authorization: `Bearer ${service.key}` }, body: form });
-  return (await answer.json()).id;
-}
-
-function create(extra) {
-  return api("POST", "/v1/fine_tuning/jobs", { model: MODEL, training_file: training, adapter: { rank: 4 }, learning_rate: 0.01, ...extra });
-}
-
 function createLong(extra) {
-  return create({ training_file: many, hyperparameters: { n_epochs: 50, batch_size: 1 }, ...extra });
+  return create(many, { hyperparameters: { n_epochs: 50, batch_size: 1 }, ...extra });
 }
 
 async function stop(id) {
@@ -112,9 +92,13 @@ test("a file is checked, a job is made in the form and watched to its end", asyn
   await page.getByLabel("DoRA").check();
   await page.getByLabel("Modules").fill("q_proj, v_proj");
   await page.locator("summary", { hasText: "Adapter" }).getByText("2 changed").waitFor();
+  await page.getByLabel("Validation file", { exact: true }).selectOption(held);
+  await page.locator("summary", { hasText: "Evaluation" }).click();
+  for (const [label, value] of [["Rows to answer", "6"], ["Tokens an answer", "8"], ["Validation interval", "20"]]) await page.getByLabel(label).fill(value);
+  await page.getByLabel("rouge_l").check();
   await page.locator("[data-verdict=fits]").waitFor();
   await page.getByText(/Tokens a row/).waitFor();
-  for (const [name, words] of [["openai", "extra_body"], ["isthmus", "client.jobs.create"], ["CLI", "--suffix form"], ["curl", '"team": "web"']]) {
+  for (const [name, words] of [["openai", "extra_body"], ["isthmus", "client.jobs.create"], ["CLI", "--eval-rows 6"], ["curl", '"team": "web"']]) {
     await page.getByText(name, { exact: true }).click();
     const code = await page.locator(`[data-code="${name}"]`).textContent();
     assert.ok(code.includes(words), code);
@@ -241,7 +225,7 @@ test("the list is filtered and acted on in place", async () => {
 test("jobs are compared by step, time and tokens", async () => {
   const { page, context, faults } = await enter(browser);
   const jobs = [];
-  for (const share of [0.25, 0.75]) jobs.push(await create({ suffix: `share-${share * 100}`, seed: 1, hyperparameters: { n_epochs: 2, batch_size: 4 }, ist: { update_fraction: share } }));
+  for (const share of [0.25, 0.75]) jobs.push(await create(training, { suffix: `share-${share * 100}`, seed: 1, hyperparameters: { n_epochs: 2, batch_size: 4 }, ist: { update_fraction: share } }));
   for (const { id } of jobs) await until("the job is done", async () => (await api("GET", `/v1/fine_tuning/jobs/${id}`)).state === "succeeded");
   for (const { id } of jobs) await page.getByRole("checkbox", { name: new RegExp(id) }).check();
   await page.getByRole("link", { name: "Compare 2 jobs" }).click();
@@ -256,15 +240,25 @@ test("jobs are compared by step, time and tokens", async () => {
   await context.close();
 });
 
-test("a key is made, shown once and revoked; a file that is used says so", async () => {
+test("a key is made, shown once, rotated and revoked; a file that is used says so", async () => {
   const { page, context, faults } = await enter(browser);
   await go(page, "#/keys");
   await page.getByLabel("Name").fill(NAME);
   await page.getByRole("button", { name: "Make a key" }).click();
   const key = await page.locator(".made code").textContent();
   assert.match(key, /^isk-/);
-  await page.getByRole("button", { name: `Revoke ${NAME}` }).click();
-  await page.getByRole("dialog").getByRole("button", { name: "Revoke", exact: true }).click();
+  await page.getByRole("button", { name: `Rotate ${NAME}` }).click();
+  const dialog = page.getByRole("dialog");
+  await dialog.getByLabel("The one of now").selectOption("works for an hour more");
+  await dialog.getByRole("button", { name: "Rotate", exact: true }).click();
+  const rotated = await dialog.locator("code").textContent();
+  assert.match(rotated, /^isk-/);
+  assert.notEqual(rotated, key);
+  await dialog.getByRole("button", { name: "Hide" }).click();
+  await until("both are listed", async () => (await page.getByRole("row", { name: NAME }).count()) === 2);
+  for (const one of [key, rotated]) assert.equal((await fetch(`${service.url}/v1/models`, { headers: { Authorization: `Bearer ${one}` } })).status, 200);
+  await page.getByRole("button", { name: `Revoke ${NAME}` }).first().click();
+  await dialog.getByRole("button", { name: "Revoke", exact: true }).click();
   await page.getByRole("row", { name: NAME }).getByText("revoked").waitFor();
   await go(page, "#/files");
   await page.getByRole("row", { name: /numbers\.jsonl/ }).getByRole("link", { name: /share-|long|placed/ }).first().waitFor();
@@ -278,14 +272,16 @@ test("every page stands an audit, in both themes, and has no width to spare on a
   const running = await createLong({ suffix: "audit" });
   const jobs = (await api("GET", "/v1/fine_tuning/jobs?limit=50")).data;
   const done = jobs.filter(({ state }) => state === "succeeded").map(({ id }) => id);
+  const judged = jobs.find(({ fine_tuned_model: model, evaluation }) => model && evaluation?.rows > 0);
   const pages = {
     jobs: "#/jobs",
-    job: `#/jobs/${done[0]}`,
+    job: `#/jobs/${judged.id}`,
     "job-live": `#/jobs/${running.id}`,
-    new: `#/new?from=${done[0]}`,
+    new: `#/new?from=${judged.id}`,
+    playground: `#/playground?model=${judged.fine_tuned_model}`,
     compare: `#/compare?jobs=${done.slice(0, 3).join(",")}`,
     files: "#/files",
-    models: "#/models",
+    models: `#/models?model=${judged.fine_tuned_model}`,
     keys: "#/keys",
     workers: "#/workers",
     nowhere: "#/nowhere",

@@ -2,34 +2,8 @@
 
 import type { Job } from "./types";
 
-export interface ScoreChange {
-  name: string;
-  before: number | null;
-  after: number | null;
-}
-
-export interface Evaluation {
-  /** Rows that both models answered. */
-  rows: number;
-  scores: ScoreChange[];
-  bestStep: number | null;
-  stoppedEarly: boolean;
-}
-
+type ScoreChange = NonNullable<Job["evaluation"]>["scores"][string];
 export type Mark = "right" | "wrong" | "partly" | "unmarked";
-
-/** null: the job has measured nothing, or not yet. */
-export function evaluationOf(job: Job): Evaluation | null {
-  const told = job.report?.evaluation as Record<string, unknown> | null | undefined;
-  if (!told) return null;
-  const scores = Object.entries((told.scores ?? {}) as Record<string, { before: number | null; after: number | null }>);
-  return {
-    rows: (told.rows as number | undefined) ?? 0,
-    scores: scores.map(([name, { before, after }]) => ({ name, before, after })),
-    bestStep: (told.best_step as number | null | undefined) ?? null,
-    stoppedEarly: told.stopped_early === true,
-  };
-}
 
 /** A score's name for people. */
 export function scoreName(name: string): string {

@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 
 import { configuration, flat } from "./configuration";
 import { secondsLeft } from "./eta";
-import { change, evaluationOf, markOf, scoreName } from "./evaluation";
+import { change, markOf, scoreName } from "./evaluation";
 import { bytes, duration, plain, plural, significant, span, tick } from "./format";
 import { jobsPath } from "./api";
 import { memoryOf } from "./memory";
@@ -121,12 +121,9 @@ test("a run's memory is read from its report", () => {
   expect(memoryOf({ report: null } as unknown as Job)).toBeNull();
 });
 
-test("an evaluation is read from the report, with each score before and after", () => {
-  const report = { evaluation: { rows: 8, scores: { exact_match: { before: 0.125, after: 0.5 }, rouge_l: { before: 0.5, after: 0.5 }, choice: { before: null, after: 0.2 } }, best_step: 20, stopped_early: true } };
-  const found = evaluationOf({ report } as unknown as Job);
-  expect([found?.rows, found?.bestStep, found?.stoppedEarly]).toEqual([8, 20, true]);
-  expect(found?.scores.map(change)).toEqual(["+0.38", "no change", null]);
-  expect([change({ name: "n", before: 0.5, after: 0.25 }), scoreName("exact_match")]).toEqual(["−0.25", "exact match"]);
+test("a score before and after, and as a mark on an answer", () => {
+  const changes = [{ before: 0.125, after: 0.5 }, { before: 0.5, after: 0.25 }, { before: 0.5, after: 0.5 }, { before: null, after: 0.2 }];
+  expect(changes.map(change)).toEqual(["+0.38", "−0.25", "no change", null]);
   expect([1, 0, 0.4, null, undefined].map(markOf)).toEqual(["right", "wrong", "partly", "unmarked", "unmarked"]);
-  expect(evaluationOf({ report: {} } as unknown as Job)).toBeNull();
+  expect(scoreName("exact_match")).toBe("exact match");
 });
