@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from prometheus_client import CollectorRegistry, Counter, Histogram
 from prometheus_client.core import GaugeMetricFamily, Metric
 
@@ -41,11 +39,11 @@ class ChatMeters:
         self._first.observe(seconds)
 
 
-def chat_families(load: ChatLoad) -> Iterator[Metric]:
+def chat_families(load: ChatLoad) -> list[Metric]:
     """The queue and who serves it."""
-    yield GaugeMetricFamily(
-        "isthmus_chat_queue_requests", "Chat requests that wait.", value=float(load.waiting)
-    )
-    yield GaugeMetricFamily(
-        "isthmus_chat_processes", "Inference processes that are there.", value=float(load.processes)
-    )
+    return [
+        GaugeMetricFamily("isthmus_chat_queue_requests", "Chat requests that wait.", value=load.waiting),
+        GaugeMetricFamily(
+            "isthmus_chat_processes", "Inference processes that are there.", value=load.processes
+        ),
+    ]

@@ -7,17 +7,20 @@ import logging
 from typing import cast
 from urllib.parse import urlsplit
 
+import redis
 from fastapi import APIRouter, Response
 from prometheus_client import CONTENT_TYPE_LATEST
 from prometheus_client.core import Metric
 from starlette.requests import HTTPConnection
 
 from api.auth import ByCookie, ByKey, admit
+from api.chat_meters import chat_families
 from api.cookies import COOKIE
 from api.exposition import database_up, expose, job_families
 from api.http_meters import HttpMeters
 from api.routes.dependencies import ERRORS, OpenServices
 from api.services import Services
+from store.chat_intake import chat_load
 from store.database import DATABASE_AWAY
 
 FORWARDED = ("forwarded", "x-forwarded-for", "x-real-ip", "via")
@@ -37,7 +40,7 @@ router = APIRouter(prefix="/metrics", tags=["metrics"])
     },
 )
 def metrics(connection: HTTPConnection, services: OpenServices, bearer: ByKey, cookie: ByCookie) -> Response:
-    """Queue, jobs, steps and HTTP. A key with the scope read sees its project's jobs; with admin too, all.
+    """Queue, jobs, steps, chat, HTTP. A key with the scope read sees its project's jobs; with admin too, all.
 
     Without a key it answers on this machine's own address only.
     """
@@ -52,7 +55,7 @@ def _answer(connection: HTTPConnection, services: Services, *, project_id: str |
     text = expose(_job_families(services, project_id))
     if project_id is None:
         meters = cast("HttpMeters", connection.app.state.meters)
-        text += meters.exposed()
+        text += expose(_chat_families(services)) + meters.exposed()
     return Response(text, media_type=CONTENT_TYPE_LATEST)
 
 
@@ -63,6 +66,14 @@ def _job_families(services: Services, project_id: str | None) -> list[Metric]:
     except DATABASE_AWAY as error:
         logger.warning("the database is away: %s", error)
         return [database_up(False)]
+
+
+def _chat_families(services: Services) -> list[Metric]:
+    try:
+        return chat_families(chat_load(services.redis, services.settings.queue))
+    except redis.RedisError as error:
+        logger.warning("Redis is away, so nothing is told of the chat queue: %s", error)
+        return []
 
 
 def _has_credentials(connection: HTTPConnection) -> bool:

@@ -14,22 +14,34 @@ PAGE = Path(__file__).parents[4] / "docs" / "cli.md"
 BEGINNING = "## Reference\n"
 
 
-def commands() -> Iterator[tuple[str, str]]:
-    """The group and the name of every command."""
-    for group_name, group in _group(typer.main.get_command(app)).commands.items():
-        for name in _group(group).commands:
-            yield group_name, name
+Words = tuple[str, ...]
+"""A command: its name, below a group that of the group first."""
 
 
-def command_of(words: tuple[str, str]) -> TyperCommand:
-    """A command by its group and its name."""
-    group = _group(_group(typer.main.get_command(app)).commands[words[0]])
-    command = group.commands[words[1]]
+def commands() -> Iterator[Words]:
+    """Every command."""
+    for name, command in _root().commands.items():
+        if isinstance(command, TyperGroup):
+            yield from ((name, inner) for inner in command.commands)
+        else:
+            yield (name,)
+
+
+def command_of(words: Words) -> TyperCommand:
+    """A command by its words."""
+    command = _root().commands[words[0]]
+    if isinstance(command, TyperGroup):
+        command = command.commands[words[1]]
     assert isinstance(command, TyperCommand)
     return command
 
 
-def help_of(words: tuple[str, str]) -> str:
+def words_of(example: list[str]) -> Words:
+    """Which command a line begins with, which is read after `isthmus`."""
+    return tuple(example[:1]) if (example[0],) in set(commands()) else tuple(example[:2])
+
+
+def help_of(words: Words) -> str:
     """What a command says of itself, at 80 columns."""
     result = CliRunner().invoke(app, [*words, "--help"], prog_name="isthmus", env={"COLUMNS": "80"})
     assert result.exit_code == 0
@@ -42,7 +54,8 @@ def reference() -> str:
     return "\n".join([BEGINNING, *parts])
 
 
-def _group(command: object) -> TyperGroup:
+def _root() -> TyperGroup:
+    command = typer.main.get_command(app)
     assert isinstance(command, TyperGroup)
     return command
 

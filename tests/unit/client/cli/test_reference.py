@@ -19,7 +19,15 @@ from isthmus.cli.exits import (
 )
 from typer.core import TyperArgument, TyperOption
 
-from tests.unit.client.cli.reference import BEGINNING, PAGE, command_of, commands, help_of, reference
+from tests.unit.client.cli.reference import (
+    BEGINNING,
+    PAGE,
+    command_of,
+    commands,
+    help_of,
+    reference,
+    words_of,
+)
 
 TEXT = PAGE.read_text()
 EXAMPLES = [
@@ -46,11 +54,11 @@ def test_every_option_has_a_help_text() -> None:
 
 @pytest.mark.parametrize("example", EXAMPLES)
 def test_an_examples_command_and_options_exist(example: str) -> None:
-    words = shlex.split(example)
-    command = (words[1], words[2])
+    words = shlex.split(example)[1:]
+    command = words_of(words)
     assert command in set(commands())
     known = help_of(command)
-    for word in words[3:]:
+    for word in words[len(command) :]:
         if word.startswith("-") and word != "-":
             assert re.search(rf"(^|[\s/,]){re.escape(word)}[\s,]", known), f"{word} in {example}"
 
