@@ -96,8 +96,10 @@ def finish_kept(
     Raises QuotaExceeded when the project has no room for them.
     """
     export = session.get(Export, export_id, with_for_update=True, populate_existing=True)
-    if export is None or export.cancel_requested:
+    if export is None or export.attempt != attempt or export.cancel_requested:
         return None
+    if export.state is ExportState.SUCCEEDED:
+        return export  # the connection broke after a commit that went through
     size = sum(item.bytes for item in stored)
     remedy = "Delete an export, a file or a checkpoint, and ask again"
     take_bytes(Tenant(session, export.project_id), size, remedy=remedy)
@@ -119,6 +121,9 @@ def finish_pushed(
     session: Session, export_id: str, attempt: int, *, url: str, manifest: dict[str, Any] | None
 ) -> Export | None:
     """End an export that the Hub has, even if a cancel came too late. None: fenced off."""
+    export = session.get(Export, export_id, with_for_update=True, populate_existing=True)
+    if export is not None and export.attempt == attempt and export.state is ExportState.SUCCEEDED:
+        return export
     columns = {"url": url, "manifest": manifest, "progress": "pushed"}
     return transition(session, export_id, ExportState.SUCCEEDED, attempt=attempt, columns=columns)
 

@@ -54,7 +54,7 @@ def create_export(
 ) -> tuple[Export, bool]:
     """The export of a model to a format, and whether it is new: one that is there is not made again.
 
-    `source` must be locked by this transaction (`take_source`). One that failed or was cancelled is asked
+    `source` must be locked by this transaction (`find_source`). One that failed or was cancelled is asked
     for anew; one that was pushed is pushed again. Raises QuotaExceeded when the project is full already.
     """
     export_id = new_id("export")

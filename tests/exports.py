@@ -7,7 +7,7 @@ import io
 from store.database import Database
 from store.export_runs import ExportClaim, claim_next_export, finish_kept
 from store.exports import ExportFormat, Push, create_export, export_prefix
-from store.model_sources import take_source
+from store.model_sources import find_source
 from store.objects import ObjectStore
 from store.runs import finish_succeeded
 from store.sealing import Seal
@@ -47,7 +47,7 @@ def asked(
 ) -> tuple[Export, bool]:
     """Ask for an export as a client does."""
     with database.session() as session:
-        source = take_source(tenant(session), model)
+        source = find_source(tenant(session), model, take=True)
         assert source is not None
         return create_export(tenant(session), source, format_, push=push, seal=SEAL)
 

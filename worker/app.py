@@ -1,6 +1,6 @@
-"""The Celery app: one task, which claims jobs and supervises their trainer processes.
+"""The Celery app: tasks that claim jobs and exports, and supervise the processes that do them.
 
-Messages are wake-ups that hold a job id; PostgreSQL holds the truth. So a message that is lost is sent again
+Messages are wake-ups that hold an id; PostgreSQL holds the truth. So a message that is lost is sent again
 by the scheduler, and one that is delivered twice finds nothing to claim.
 """
 
@@ -15,9 +15,12 @@ from celery.signals import setup_logging, worker_ready, worker_shutting_down
 from store import bus
 from store.database import Database
 from store.log import configure_logging
-from store.settings import TRAIN_TASK, Settings, get_settings
+from store.object_storage import open_objects
+from store.settings import EXPORT_TASK, TRAIN_TASK, Settings, get_settings
+from worker.export_queue import ExportQueue
 from worker.presence import Presence
 from worker.supervisor import Supervisor
+from worker.warm_trainers import WarmTrainers
 
 shutting_down = threading.Event()
 """Set when Celery begins a warm shutdown; supervisors then stop their trainers and give the jobs back."""
@@ -53,17 +56,44 @@ def send(app: Celery, job_id: str) -> None:
     app.send_task(TRAIN_TASK, args=[job_id], retry=False)
 
 
-def create_worker(settings: Settings, database: Database, *, worker: str) -> Celery:
-    """The app with its task; `worker` is what its jobs name it by."""
+def send_export(app: Celery, export_id: str) -> None:
+    """The same for an export."""
+    app.send_task(EXPORT_TASK, args=[export_id], retry=False)
+
+
+def create_worker(
+    settings: Settings, database: Database, *, worker: str, warm: WarmTrainers | None = None
+) -> Celery:
+    """The app with its tasks; `worker` is what its jobs name it by."""
     app = create_app(settings)
+    client = bus.connect(settings.redis_url)
+    exports = ExportQueue(
+        settings,
+        database,
+        client,
+        open_objects(settings),
+        worker=worker,
+        shutting_down=shutting_down,
+        warm=warm,
+    )
     supervisor = Supervisor(
-        settings, database, bus.connect(settings.redis_url), worker=worker, shutting_down=shutting_down
+        settings,
+        database,
+        client,
+        exports,
+        worker=worker,
+        shutting_down=shutting_down,
+        warm=warm,
     )
 
     def train(job_id: str) -> None:
         supervisor.run(job_id)
 
+    def export(export_id: str) -> None:
+        supervisor.run_export(export_id)
+
     app.task(name=TRAIN_TASK)(train)
+    app.task(name=EXPORT_TASK)(export)
     return app
 
 
@@ -85,8 +115,13 @@ def main() -> None:
     configure_logging("worker", settings.log_format, settings.log_level)
     database = Database(settings.database_url)
     presence = Presence(database, shutting_down)
-    app = create_worker(settings, database, worker=presence.id)
     with ExitStack() as shown:
+        warm = None
+        if settings.warm_trainers:
+            warm = WarmTrainers(settings.data_dir / "logs" / "nursery.log")
+            warm.prepare()
+            shown.callback(warm.close)
+        app = create_worker(settings, database, worker=presence.id, warm=warm)
 
         def show(**_: object) -> None:
             shown.enter_context(presence.shown())

@@ -1,4 +1,4 @@
-"""What a trainer's exit means: a fault of its own, a lack of memory, or somebody's signal."""
+"""What a child's exit means: a fault of its own, a lack of memory, or somebody's signal."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _CGROUPS = Path("/sys/fs/cgroup")
 
 
 class Cause(enum.Enum):
-    """Why a trainer ended without a report."""
+    """Why a child ended without a report."""
 
     MEMORY = "the system killed it for want of memory"
     KILLED = "somebody stopped it"
@@ -23,28 +23,29 @@ class Cause(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class Exit:
-    """What became of a trainer, in words for its job's user."""
+    """What became of a child, in words for the user that it worked for."""
 
     cause: Cause
     message: str
 
 
-def read_exit(exit_code: int | None, *, memory_kills: int) -> Exit:
-    """Tell apart how a trainer ended that wrote no end of its job.
+def read_exit(exit_code: int | None, *, memory_kills: int, what: str = "trainer") -> Exit:
+    """Tell apart how a child ended that wrote no end of what it did.
 
     Args:
-        memory_kills: how many processes the system killed for want of memory while the trainer ran. SIGKILL
-            alone says nothing: that is also what `kill -9` and service managers send.
+        memory_kills: how many processes the system killed for want of memory while it ran. SIGKILL alone
+            says nothing: that is also what `kill -9` and service managers send.
+        what: the word for it in messages.
     """
     if exit_code == -signal.SIGKILL and memory_kills > 0:
-        return Exit(Cause.MEMORY, "The system ran out of memory and killed the trainer")
+        return Exit(Cause.MEMORY, f"The system ran out of memory and killed the {what}")
     if exit_code == -signal.SIGKILL:
-        return Exit(Cause.KILLED, "The trainer was killed (SIGKILL), though not for want of memory")
+        return Exit(Cause.KILLED, f"The {what} was killed (SIGKILL), though not for want of memory")
     if exit_code in (0, -signal.SIGTERM):
-        return Exit(Cause.KILLED, "The trainer was told to stop, though not by its worker")
+        return Exit(Cause.KILLED, f"The {what} was told to stop, though not by its worker")
     if exit_code is not None and exit_code < 0:
-        return Exit(Cause.CRASHED, f"The trainer was ended by signal {signal.Signals(-exit_code).name}")
-    return Exit(Cause.CRASHED, f"The trainer ended with exit code {exit_code} and without a report")
+        return Exit(Cause.CRASHED, f"The {what} was ended by signal {signal.Signals(-exit_code).name}")
+    return Exit(Cause.CRASHED, f"The {what} ended with exit code {exit_code} and without a report")
 
 
 class MemoryKills:

@@ -6,6 +6,7 @@ import logging
 
 from store import token_counts
 from store.database import Database
+from store.exports import exports_prefix, mark_export_purged, unpurged_exports
 from store.files import expire_files, mark_purged, unpurged_files
 from store.idempotency import forget_answers
 from store.objects import ObjectsAway, ObjectStore
@@ -33,6 +34,7 @@ class Janitor:
             self._purge_files()
             self._purge_parts()
             self._purge_models()
+            self._purge_exports()
         except (ObjectsAway, OSError) as error:
             logger.warning("object storage is away, what is deleted stays for now: %s", error)
 
@@ -61,6 +63,14 @@ class Janitor:
                 self._objects.delete(key)
             with self._database.session() as session:
                 mark_model_purged(session, model.id)
+
+    def _purge_exports(self) -> None:
+        with self._database.session() as session:
+            exports = unpurged_exports(session)
+        for export in exports:
+            self._objects.clear(exports_prefix(export.id))
+            with self._database.session() as session:
+                mark_export_purged(session, export.id)
 
     def _purge_parts(self) -> None:
         with self._database.session() as session:

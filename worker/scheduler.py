@@ -10,13 +10,13 @@ import redis
 from celery import Celery
 from kombu.exceptions import OperationalError as BrokerAway
 
-from store import bus, jobs, losses, runs
+from store import bus, export_runs, jobs, losses, runs
 from store.database import DATABASE_AWAY, Database
 from store.log import configure_logging, log_context
 from store.object_storage import open_objects
 from store.objects import ObjectStore
 from store.settings import Settings, get_settings
-from worker.app import create_app, send
+from worker.app import create_app, send, send_export
 from worker.courier import Courier
 from worker.janitor import Janitor
 from worker.sweeper import Sweeper
@@ -63,18 +63,22 @@ class Scheduler:
     def tick(self) -> None:
         """Do all that is due once."""
         self._take_back_lost()
+        self._take_back_exports()
         self._trimmer.tick()
         self._janitor.tick()
         self._sweeper.tick()
         self._send_missing()
 
-    def _take_back_lost(self) -> None:
+    @property
+    def _patience(self) -> float:
         # A worker that lives renews its lease at each heartbeat: two missed ones are enough for a cancel.
-        patience = self._settings.lease_seconds - 2 * self._settings.heartbeat_seconds
+        return self._settings.lease_seconds - 2 * self._settings.heartbeat_seconds
+
+    def _take_back_lost(self) -> None:
         with self._database.session() as session:
             changed = [
                 losses.take_back(session, job, max_losses=self._settings.max_attempts)
-                for job in runs.expired_jobs(session, patience_seconds=patience)
+                for job in runs.expired_jobs(session, patience_seconds=self._patience)
             ]
         for job in changed:
             if job is not None:
@@ -82,18 +86,35 @@ class Scheduler:
                     logger.warning("the worker of %s was lost: now %s", job.id, job.state.value)
                     bus.publish_job(self._redis, job.id, job.last_seq)
 
+    def _take_back_exports(self) -> None:
+        with self._database.session() as session:
+            for export in export_runs.expired_exports(session, patience_seconds=self._patience):
+                what, most = f"Worker {export.worker} was lost", self._settings.max_attempts
+                changed = export_runs.lose(
+                    session, export.id, export.attempt, what=what, code="worker_lost", max_losses=most
+                )
+                if changed is not None:
+                    logger.warning("the worker of %s was lost: now %s", changed.id, changed.state.value)
+
     def _send_missing(self) -> None:
         # A wake-up that was sent but is in no queue was either taken by a worker, which claims the job at
         # once, or lost with Redis; after a while it can only be the latter.
         empty = self._redis.llen(self._settings.queue) == 0
+        before = self._resend_seconds if empty else None
         with self._database.session() as session:
-            missing = jobs.unsent_jobs(session, sent_before_seconds=self._resend_seconds if empty else None)
+            missing = jobs.unsent_jobs(session, sent_before_seconds=before)
+            missing_exports = export_runs.unsent_exports(session, sent_before_seconds=before)
         for job_id in missing:
             send(self._app, job_id)
             with self._database.session() as session:
                 jobs.mark_sent(session, job_id)
             with log_context(job_id=job_id):
                 logger.info("sent %s", job_id)
+        for export_id in missing_exports:
+            send_export(self._app, export_id)
+            with self._database.session() as session:
+                export_runs.mark_export_sent(session, export_id)
+            logger.info("sent %s", export_id)
 
 
 def main() -> None:

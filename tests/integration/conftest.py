@@ -109,7 +109,7 @@ class Service:
             time.sleep(0.02)
 
     @contextmanager
-    def process(self, module: str) -> Iterator[subprocess.Popen[bytes]]:
+    def process(self, module: str, **environment: str) -> Iterator[subprocess.Popen[bytes]]:
         """Run `python -m module`; stopped at the end, if the test has not done so."""
         env = {
             **os.environ,
@@ -122,6 +122,7 @@ class Service:
             "ISTHMUS_SCHEDULER_SECONDS": str(self.settings.scheduler_seconds),
             "ISTHMUS_CANCEL_GRACE_SECONDS": str(self.settings.cancel_grace_seconds),
             "OMP_NUM_THREADS": "1",
+            **environment,
         }
         with (self.logs / f"{module}.log").open("ab") as log:
             process = subprocess.Popen([sys.executable, "-m", module], env=env, stdout=log, stderr=log)

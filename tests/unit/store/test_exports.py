@@ -24,7 +24,7 @@ from store.exports import (
     mark_export_purged,
     unpurged_exports,
 )
-from store.model_sources import read_source, take_source
+from store.model_sources import find_source, read_source
 from store.objects import LocalObjects
 from store.paging import UnknownCursor
 from store.projects import create_project
@@ -235,7 +235,7 @@ def test_a_model_that_goes_takes_its_exports_along(database: Database, model: st
     assert read_export(database, second.id).state is ExportState.CANCELLED
     with database.session() as session:
         assert runs.heartbeat(session, first.id, held.attempt, lease_seconds=30) is True
-        assert take_source(tenant(session), model) is None
+        assert find_source(tenant(session), model) is None
         assert read_source(session, first.job_id, None) is None
         assert unpurged_exports(session) == [session.get_one(Export, second.id)]
 
@@ -244,7 +244,7 @@ def test_another_project_sees_nothing_of_it(database: Database, model: str) -> N
     export, _ = asked(database, model)
     with database.session() as session:
         other = Tenant(session, create_project(session, name="other").id)
-        assert take_source(other, model) is None
+        assert find_source(other, model) is None
         assert find_export(other, model, export.id) is None
         assert list_exports(other, model).rows == []
         assert delete_exports_of(other, [model]) == []
@@ -269,10 +269,10 @@ def test_a_checkpoint_is_found_by_its_name(database: Database, objects: LocalObj
         assert record_checkpoint(session, held.job_id, held.attempt, step=7, metrics={}, stored=stored)
         name = checkpoint_model_id(session.get_one(Job, held.job_id), 7)
     with database.session() as session:
-        source = take_source(tenant(session), name)
+        source = find_source(tenant(session), name, take=True)
         assert source is not None
         assert (source.job_id, source.step, source.base_model) == (held.job_id, 7, "tiny")
         assert (source.prefix, [file["path"] for file in source.files]) == (f"{prefix}adapter/", ["a"])
         assert read_source(session, held.job_id, 7) == source
-        assert take_source(tenant(session), name.replace("step-7", "step-8")) is None
-        assert take_source(tenant(session), name.replace("tiny", "other")) is None
+        assert find_source(tenant(session), name.replace("step-7", "step-8")) is None
+        assert find_source(tenant(session), name.replace("tiny", "other")) is None
