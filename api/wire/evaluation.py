@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from api.wire.common import WireModel
 from store.tables import Job
 
 
-class ScoreChange(WireModel):
-    """The mean of a score over all rows, from 0 to 1; null: it goes with none of them."""
+class BeforeAndAfter(WireModel):
+    """A figure of the base model and of the tuned one; null: there is none."""
 
     before: float | None
-    """Of the base model's answers."""
     after: float | None
-    """Of the tuned model's answers."""
 
 
 class JobEvaluation(WireModel):
@@ -20,13 +20,23 @@ class JobEvaluation(WireModel):
 
     rows: int
     """How many were answered by both models."""
-    scores: dict[str, ScoreChange]
-    valid_loss: dict[str, float | None]
+    scores: dict[str, BeforeAndAfter]
+    """Of the answers: the mean over all rows that a score goes with, from 0 to 1."""
+    valid_loss: BeforeAndAfter | None = None
+    """`full_valid_loss` before the first step, and of the result; null: it was not measured."""
+    valid_mean_token_accuracy: BeforeAndAfter | None = None
+    """null for preference training, too."""
+    valid_reward_accuracy: BeforeAndAfter | None = None
+    """Of preference training: the share of pairs in which the preferred answer has the higher reward."""
     best_step: int | None
     """The step with the lowest `full_valid_loss`."""
+    selected: Literal["last", "best"]
+    """Which adapter is the result."""
     stopped_early: bool
     seconds: float
-    """Spent on all of it."""
+    """Spent on the answers."""
+    measure_seconds: float
+    """Spent on the losses."""
 
 
 def job_evaluation(job: Job) -> JobEvaluation | None:

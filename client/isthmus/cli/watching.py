@@ -191,8 +191,7 @@ def _summarize(terminal: Terminal, progress: JobProgress) -> None:
     why = f": {job.error.message} ({job.error.code})" if job.error else ""
     out.print(f"{job.id} {job.state} at step {progress.steps_text}{time}{why}", soft_wrap=True)
     for name, told in evaluation_fields(job.evaluation).items():
-        if told:
-            out.print(f"{name} {told}", soft_wrap=True)
+        out.print(f"{name} {told}", soft_wrap=True)
     if job.fine_tuned_model:
         out.print(f"model {job.fine_tuned_model}", soft_wrap=True)
         out.print(f"  get it: isthmus models download {job.fine_tuned_model}", soft_wrap=True)

@@ -67,13 +67,11 @@ class Method(Lenient):
     dpo: DpoMethod | None = None
 
 
-class ScoreChange(Lenient):
-    """The mean of a score over all rows, from 0 to 1; None: it goes with none of them."""
+class BeforeAndAfter(Lenient):
+    """A figure of the base model and of the tuned one; None: there is none."""
 
     before: float | None = None
-    """Of the base model's answers."""
     after: float | None = None
-    """Of the tuned model's answers."""
 
 
 class JobEvaluation(Lenient):
@@ -81,13 +79,22 @@ class JobEvaluation(Lenient):
 
     rows: int = 0
     """How many were answered by both models."""
-    scores: dict[str, ScoreChange] = {}
-    valid_loss: dict[str, float | None] = {}
+    scores: dict[str, BeforeAndAfter] = {}
+    """Of the answers: the mean over all rows that a score goes with, from 0 to 1."""
+    valid_loss: BeforeAndAfter | None = None
+    """`full_valid_loss` before the first step, and of the result."""
+    valid_mean_token_accuracy: BeforeAndAfter | None = None
+    valid_reward_accuracy: BeforeAndAfter | None = None
+    """Of preference training."""
     best_step: int | None = None
     """The step with the lowest `full_valid_loss`."""
+    selected: Literal["last", "best"] | str = "last"
+    """Which adapter is the result."""
     stopped_early: bool = False
     seconds: float = 0.0
-    """Spent on all of it."""
+    """Spent on the answers."""
+    measure_seconds: float = 0.0
+    """Spent on the losses."""
 
 
 class JobFields(Identified):

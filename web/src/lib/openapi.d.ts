@@ -73,7 +73,7 @@ export interface paths {
         };
         /**
          * Metrics
-         * @description Queue, jobs, steps, chat and HTTP. A key with the scope read sees its project's jobs; with admin too, all.
+         * @description Queue, jobs, steps, chat, HTTP. A key with the scope read sees its project's jobs; with admin too, all.
          *
          *     Without a key it answers on this machine's own address only.
          */
@@ -1251,6 +1251,16 @@ export interface components {
             sha256: string;
         };
         /**
+         * BeforeAndAfter
+         * @description A figure of the base model and of the tuned one; null: there is none.
+         */
+        BeforeAndAfter: {
+            /** After */
+            after: number | null;
+            /** Before */
+            before: number | null;
+        };
+        /**
          * BottleneckSpec
          * @description Series (Houlsby et al., 2019) or parallel (He et al., 2022) bottlenecks on every decoder layer.
          */
@@ -2274,20 +2284,26 @@ export interface components {
         JobEvaluation: {
             /** Best Step */
             best_step: number | null;
+            /** Measure Seconds */
+            measure_seconds: number;
             /** Rows */
             rows: number;
             /** Scores */
             scores: {
-                [key: string]: components["schemas"]["ScoreChange"];
+                [key: string]: components["schemas"]["BeforeAndAfter"];
             };
             /** Seconds */
             seconds: number;
+            /**
+             * Selected
+             * @enum {string}
+             */
+            selected: "last" | "best";
             /** Stopped Early */
             stopped_early: boolean;
-            /** Valid Loss */
-            valid_loss: {
-                [key: string]: number | null;
-            };
+            valid_loss: components["schemas"]["BeforeAndAfter"] | null;
+            valid_mean_token_accuracy: components["schemas"]["BeforeAndAfter"] | null;
+            valid_reward_accuracy: components["schemas"]["BeforeAndAfter"] | null;
         };
         /**
          * JobFailure
@@ -3621,16 +3637,6 @@ export interface components {
             base: number | null;
             /** Tuned */
             tuned: number | null;
-        };
-        /**
-         * ScoreChange
-         * @description The mean of a score over all rows, from 0 to 1; null: it goes with none of them.
-         */
-        ScoreChange: {
-            /** After */
-            after: number | null;
-            /** Before */
-            before: number | null;
         };
         /**
          * SecretRotation

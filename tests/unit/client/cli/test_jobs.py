@@ -86,7 +86,9 @@ def test_scores_are_told_when_a_job_is_shown_and_when_it_ends() -> None:
         "rows": 50,
         "scores": {"exact_match": {"before": 0.0, "after": 0.84}, "choice": {"before": None, "after": None}},
         "valid_loss": {"before": 2.5, "after": 0.75},
+        "valid_mean_token_accuracy": {"before": 0.5, "after": 0.625},
         "best_step": 8,
+        "selected": "best",
         "stopped_early": True,
         "seconds": 4.0,
     }
@@ -94,16 +96,17 @@ def test_scores_are_told_when_a_job_is_shown_and_when_it_ends() -> None:
     told[-2]["data"]["evaluation"] = evaluation
     lines = watched(*told).run("jobs", "watch", "ftjob-1").stdout.splitlines()
     scores = ["exact match 0.000 -> 0.840 (50 rows)", "choice - -> - (50 rows)"]
-    assert lines[15:20] == [
+    assert lines[15:21] == [
         *scores,
-        "validation loss 2.5000 before, 0.7500 after",
-        "best step 8",
+        "validation loss 2.5000 -> 0.7500",
+        "token accuracy 0.500 -> 0.625",
+        "best step 8, which is the result",
         "stopped early the validation loss fell no more",
     ]
     service = Scripted({f"GET {JOBS}/ftjob-1": answer({**JOB, "evaluation": evaluation})})
     shown = service.run("jobs", "show", "ftjob-1").stdout
     assert "exact match      0.000 -> 0.840 (50 rows)" in shown
-    assert "best step        8" in shown
+    assert "best step        8, which" in shown
 
 
 @pytest.mark.parametrize(("state", "code"), [("failed", 1), ("cancelled", 1)])
