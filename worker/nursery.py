@@ -78,7 +78,6 @@ class _Nursery:
         # GNU's OpenMP does not survive a fork once its pool has begun, and one thread needs none.
         torch.set_num_threads(1)
         self._held = HeldModel(settings.warm_model_bytes)
-        self._asked: tuple[str, str] | None = None
 
     def serve(self, channel: socket.socket, request: Request, descriptors: list[int]) -> None:
         """Fork a trainer, and tell of its beginning and its end."""
@@ -94,14 +93,10 @@ class _Nursery:
         _send(channel, {"pid": pid})
         _, status = os.waitpid(pid, 0)
         _send(channel, {"exit": os.waitstatus_to_exitcode(status)})
-        if self._asked is None:
-            self._hold(request)  # it is converted or downloaded now, and the next job will want it
+        self._hold(request)  # what this job had to convert or download, the next one will find
 
     def _hold(self, request: Request) -> None:
-        asked = (request.model, request.precision)
-        if asked == self._asked:
-            return
-        self._asked = asked if self._run.hold_base(self._held, self._settings, *asked) else None
+        self._run.hold_base(self._held, self._settings, request.model, request.precision)
 
     def _be_trainer(self, request: Request, descriptors: list[int]) -> None:
         """Become the trainer; never returns."""

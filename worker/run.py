@@ -7,6 +7,7 @@ to stop; the supervisor then writes what became of the job.
 from __future__ import annotations
 
 import logging
+import os
 import shutil
 import signal
 import sys
@@ -52,6 +53,7 @@ def begin(job_id: str, attempt: int, held: HeldModel | None = None) -> None:
     """Be the trainer of an attempt; `held` may hold its base model."""
     settings = get_settings()
     configure_logging("trainer", settings.log_format, settings.log_level)
+    logger.info("attempt %d of %s begins in process %d", attempt, job_id, os.getpid())
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     threading.Thread(target=end_with_parent, name="supervisor-watch", daemon=True).start()
@@ -66,14 +68,13 @@ def begin(job_id: str, attempt: int, held: HeldModel | None = None) -> None:
     trainer.run(job_id, attempt)
 
 
-def hold_base(held: HeldModel, settings: Settings, model: str, precision: str) -> bool:
-    """Load the base model of a job that is to come; False: its trainer must do it, or say why it cannot."""
+def hold_base(held: HeldModel, settings: Settings, model: str, precision: str) -> None:
+    """Load the base model of a job that is to come; where that fails, its trainer will say why."""
     try:
         source = Catalog(settings.base_models_dir, hub=settings.hub).resolve(model)
-        return held.hold(source, cache_dir=settings.cache_dir, dtype=likely_dtype(precision))
+        held.hold(source, cache_dir=settings.cache_dir, dtype=likely_dtype(precision))
     except (EngineError, MemoryError, RuntimeError) as error:
         logger.warning("the base model %s is not kept: %s", model, error)
-        return False
 
 
 class Trainer:

@@ -35,17 +35,19 @@ class HeldModel:
         self._held: _Held | None = None
 
     def hold(self, source: ModelSource, *, cache_dir: Path, dtype: torch.dtype) -> bool:
-        """Load a model in place of the one held; False: it is too large, or not on this machine yet.
+        """Load a model in place of the one held, unless that is it; False: too large, or not on this machine.
 
         Raises:
             EngineError: if it cannot be read.
         """
+        files = () if needs_conversion(source, cache_dir) else _files(source, cache_dir)
+        if self._held is not None and self._held.identity == (source, dtype, files):
+            return True
         self._held = None
-        if needs_conversion(source, cache_dir):
+        if not files:
             return False
-        files = _files(source, cache_dir)
         weights = shape_of(read_config(source)).parameters * dtype.itemsize
-        if not files or weights > self._max_bytes:
+        if weights > self._max_bytes:
             return False
         before = resident_bytes()
         base = load_base_model(source, cache_dir=cache_dir, dtype=dtype, device=torch.device("cpu"))

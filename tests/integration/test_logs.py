@@ -11,7 +11,7 @@ import pytest
 
 from store.log import log_context
 from tests.factories import claim
-from tests.integration.conftest import Service, chat_lines, trainers
+from tests.integration.conftest import Service, chat_lines
 from worker.scratch import Scratch
 from worker.warm_trainers import cold_trainer
 
@@ -29,13 +29,16 @@ def test_worker_and_scheduler_name_the_job_and_the_request_and_tell_the_trainer(
         with log_context(request_id="req_of_the_create"):
             job_id = service.submit(chat_lines(), steps=5000)
         service.wait_until_trained(job_id)
-        (trainer,) = trainers(job_id)
-        told = trainer.environ()
+        (told,) = [
+            line
+            for line in lines(Scratch(service.settings.data_dir, job_id, 1).log)
+            if line["message"].startswith(f"attempt 1 of {job_id}")
+        ]
         service.cancel(job_id)
         service.wait_until_ended(job_id)
         service.wait_until_clean(job_id)
     ids = ("req_of_the_create", job_id)
-    assert (told["ISTHMUS_LOG_REQUEST_ID"], told["ISTHMUS_LOG_JOB_ID"]) == ids
+    assert (told["process"], told["request_id"], told["job_id"]) == ("trainer", *ids)
     worker, scheduler = lines(service.logs / "worker.log"), lines(service.logs / "worker.scheduler.log")
     assert {line["process"] for line in worker} == {"worker"}
     assert {line["process"] for line in scheduler} == {"scheduler"}
