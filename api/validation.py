@@ -13,6 +13,7 @@ from pydantic import BaseModel
 
 from api.body_path import Path, field_path, known_keys
 from api.unsupported import UNSUPPORTED
+from ist_core.strict import CONFLICT
 
 NOT_AN_OBJECT = frozenset({"model_type", "model_attributes_type", "dict_type"})
 
@@ -48,6 +49,8 @@ def read_validation_error(error: RequestValidationError, request: Request) -> Re
         return RequestProblem(f"{param}: is required", param, "missing_parameter")
     if first["type"] == UNSUPPORTED:
         return RequestProblem(f"{param}: {first['msg']}", param, UNSUPPORTED)
+    if first["type"] == CONFLICT:
+        return RequestProblem(first["msg"], first["ctx"]["param"], "conflicting_parameters")
     if first["type"] == "union_tag_invalid":
         return _wrong_tag(first, path)
     reasons = [_reason(item) for item in errors if _same_field(model, item["loc"][1:], path, first)]

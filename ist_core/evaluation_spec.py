@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
+from pydantic.config import JsonDict
 
 from ist_core.patterns import UserPattern
-from ist_core.strict import Strict
+from ist_core.strict import Strict, conflict
 
 MAX_FULL_ROWS = 256
 """Validation rows that a measurement at a checkpoint looks at unless the spec says otherwise."""
@@ -26,7 +27,12 @@ def _distinct(values: tuple[str, ...]) -> tuple[str, ...]:
     return values
 
 
-Pattern = Annotated[str, Field(min_length=1, max_length=500), AfterValidator(_checked_pattern)]
+_UNIQUE: JsonDict = {"uniqueItems": True}
+Pattern = Annotated[
+    str,
+    Field(min_length=1, max_length=500, json_schema_extra={"format": "regex"}),
+    AfterValidator(_checked_pattern),
+]
 Choice = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
 
 
@@ -45,7 +51,9 @@ class EvaluationSpec(Strict):
     rows: Annotated[int, Field(ge=0, le=10_000)] = 0
     """Rows that the base model and the tuned one answer when training is done; 0: none."""
     scores: Annotated[
-        tuple[ScoreName, ...], Field(min_length=1, max_length=6, strict=False), AfterValidator(_distinct)
+        tuple[ScoreName, ...],
+        Field(min_length=1, max_length=6, strict=False, json_schema_extra=_UNIQUE),
+        AfterValidator(_distinct),
     ] = ("exact_match",)
     """What the answers are scored by, each from 0 to 1."""
     pattern: Pattern | None = None
@@ -53,7 +61,9 @@ class EvaluationSpec(Strict):
     answer and in the expected one."""
     choices: (
         Annotated[
-            tuple[Choice, ...], Field(min_length=2, max_length=50, strict=False), AfterValidator(_distinct)
+            tuple[Choice, ...],
+            Field(min_length=2, max_length=50, strict=False, json_schema_extra=_UNIQUE),
+            AfterValidator(_distinct),
         ]
         | None
     ) = None
@@ -64,11 +74,11 @@ class EvaluationSpec(Strict):
     @model_validator(mode="after")
     def _scores_have_what_they_need(self) -> Self:
         if "regex" in self.scores and self.pattern is None:
-            raise ValueError("the score regex needs a pattern")
+            raise conflict("evaluation.pattern", "evaluation.pattern: the score regex needs one")
         if "regex" not in self.scores and self.pattern is not None:
-            raise ValueError("a pattern is given, so scores must have regex in it")
+            raise conflict("evaluation.pattern", "evaluation.pattern: goes with the score regex only")
         if self.choices is not None and "choice" not in self.scores:
-            raise ValueError("choices are given, so scores must have choice in it")
+            raise conflict("evaluation.choices", "evaluation.choices: go with the score choice only")
         return self
 
 

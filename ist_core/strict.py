@@ -7,6 +7,9 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, model_validator
 from pydantic_core import PydanticCustomError
 
+CONFLICT = "conflict"
+"""The type of pydantic's error for fields that do not go together."""
+
 
 def whole_numbers(value: Any) -> Any:
     """Return an object with integers in place of floats such as 3.0, which JSON does not tell apart."""
@@ -38,4 +41,4 @@ def conflict(param: str, reason: str) -> PydanticCustomError:
     Args:
         param: the field to change, by its path in the spec; pydantic keeps it as `ctx["param"]`.
     """
-    return PydanticCustomError("conflict", "{reason}", {"param": param, "reason": reason})
+    return PydanticCustomError(CONFLICT, "{reason}", {"param": param, "reason": reason})

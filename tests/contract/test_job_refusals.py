@@ -121,7 +121,15 @@ from tests.contract.errors import JOBS, check_error, check_job_refused
         ({"evaluation": {"row": 5}}, "unknown_parameter", "evaluation.row", "did you mean 'rows'"),
         ({"evaluation": {"rows": -1}}, "invalid_value", "evaluation.rows", "greater than or equal to 0"),
         ({"evaluation": {"scores": ["exact"]}}, "invalid_value", "evaluation.scores[0]", "'exact_match', "),
-        ({"evaluation": {"scores": ["regex"]}}, "invalid_value", "evaluation", "needs a pattern"),
+        ({"evaluation": {"scores": ["regex"]}}, "conflicting_parameters", "evaluation.pattern", "needs one"),
+        ({"evaluation": {"pattern": "a"}}, "conflicting_parameters", "evaluation.pattern", "regex only"),
+        (
+            {"evaluation": {"choices": ["a", "b"]}},
+            "conflicting_parameters",
+            "evaluation.choices",
+            "choice only",
+        ),
+        ({"evaluation": {"choices": ["a", "A"]}}, "invalid_value", "evaluation.choices", "twice"),
         (
             {"evaluation": {"scores": ["regex"], "pattern": "(?<=a)b"}},
             "invalid_value",
