@@ -36,6 +36,7 @@ class Ticket:
     def __init__(self, order: ChatOrder, *, seconds: float) -> None:
         self.order = order
         self.deadline = time.monotonic() + seconds
+        self.is_asked = False
         self.unserved_since: float | None = None
         self._pieces: list[Piece] = []
         self._next_seq = 0
@@ -122,6 +123,7 @@ class ChatDesk:
         self._tickets[order.id] = ticket
         try:
             await self._put(order)
+            ticket.is_asked = True
             yield ticket
         finally:
             del self._tickets[order.id]
@@ -158,7 +160,7 @@ class ChatDesk:
     async def _renew_for_ever(self) -> None:
         while True:
             await asyncio.sleep(RENEW_SECONDS)
-            tickets = dict(self._tickets)
+            tickets = {key: ticket for key, ticket in self._tickets.items() if ticket.is_asked}
             if not tickets:
                 continue
             try:

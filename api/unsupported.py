@@ -13,7 +13,7 @@ UNSUPPORTED = "unsupported_parameter"
 """The code of the refusal."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # or typing would take False and 0 for one, and keep the first
 class Unsupported:
     """Annotates a field that may be null, or one of the values that ask for nothing."""
 
