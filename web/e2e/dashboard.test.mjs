@@ -3,8 +3,8 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 
-import { api, audit, enter, go, launch, leave, open, read, service, shoot, until } from "./browser.mjs";
-import { conversations, create, MODEL, upload } from "./training.mjs";
+import { api, enter, go, launch, leave, open, read, service, shoot, until } from "./browser.mjs";
+import { conversations, create, createLong, MODEL, upload } from "./training.mjs";
 
 const DATA = conversations(48);
 const NAME = `a program ${Date.now()}`;
@@ -12,26 +12,14 @@ const NAME = `a program ${Date.now()}`;
 let browser;
 let training;
 let held;
-/** A file of so many rows that a job's 50 epochs outlast any test. */
-let many;
 
 before(async () => {
   browser = await launch();
   training = await upload("numbers.jsonl", DATA);
   held = await upload("held.jsonl", conversations(6));
-  many = await upload("many.jsonl", conversations(2000));
 });
 
 after(() => browser.close());
-
-function createLong(extra) {
-  return create(many, { hyperparameters: { n_epochs: 50, batch_size: 1 }, ...extra });
-}
-
-async function stop(id) {
-  await api("POST", `/v1/fine_tuning/jobs/${id}/cancel`);
-  await until("the job has stopped", async () => (await api("GET", `/v1/fine_tuning/jobs/${id}`)).state === "cancelled");
-}
 
 test("one signs in with a key or a link, and out again", async () => {
   const { page, context, faults } = await open(browser);
@@ -265,52 +253,5 @@ test("a key is made, shown once, rotated and revoked; a file that is used says s
   await go(page, "#/models");
   await page.getByRole("link", { name: `Train ${MODEL}`, exact: true }).waitFor();
   assert.deepEqual(faults, []);
-  await context.close();
-});
-
-test("every page stands an audit, in both themes, and has no width to spare on a phone", async () => {
-  const running = await createLong({ suffix: "audit" });
-  const jobs = (await api("GET", "/v1/fine_tuning/jobs?limit=50")).data;
-  const done = jobs.filter(({ state }) => state === "succeeded").map(({ id }) => id);
-  const judged = jobs.find(({ fine_tuned_model: model, evaluation }) => model && evaluation?.rows > 0);
-  const pages = {
-    jobs: "#/jobs",
-    job: `#/jobs/${judged.id}`,
-    "job-live": `#/jobs/${running.id}`,
-    new: `#/new?from=${judged.id}`,
-    playground: `#/playground?model=${judged.fine_tuned_model}`,
-    compare: `#/compare?jobs=${done.slice(0, 3).join(",")}`,
-    files: "#/files",
-    models: `#/models?model=${judged.fine_tuned_model}`,
-    keys: "#/keys",
-    workers: "#/workers",
-    nowhere: "#/nowhere",
-  };
-  for (const [theme, width] of [["light", 1280], ["dark", 1280], ["light", 390]]) {
-    const { page, context, faults } = await enter(browser, { theme, width });
-    for (const [name, hash] of Object.entries(pages)) {
-      await go(page, hash);
-      await page.waitForTimeout(300);
-      await shoot(page, `${name}-${theme}-${width}`);
-      assert.deepEqual(await audit(page), [], `${name}, ${theme}, ${width}`);
-      const wide = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
-      assert.ok(wide <= 0, `${name} is ${wide} px too wide at ${width}`);
-    }
-    assert.deepEqual(faults, []);
-    await context.close();
-  }
-  await stop(running.id);
-});
-
-test("the keyboard alone gets to the content and to every page", async () => {
-  const { page, context } = await enter(browser);
-  await page.keyboard.press("Tab");
-  assert.equal(await page.evaluate(() => document.activeElement.textContent), "Skip to the content");
-  await page.keyboard.press("Enter");
-  assert.equal(await page.evaluate(() => document.activeElement.id), "main");
-  await page.getByRole("link", { name: "Files" }).focus();
-  await page.keyboard.press("Enter");
-  await page.getByRole("heading", { name: "Files", level: 1 }).waitFor();
-  assert.equal(await page.evaluate(() => document.activeElement.id), "main");
   await context.close();
 });

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 
 import { api, enter, go, launch, shoot, until } from "./browser.mjs";
-import { conversations, create, upload } from "./training.mjs";
+import { conversations, create, judged, upload } from "./training.mjs";
 
 let browser;
 /** A job that has a model, and samples of it: the one that another journey made, else one of its own. */
@@ -16,11 +16,6 @@ before(async () => {
 });
 
 after(() => browser.close());
-
-async function judged() {
-  const { data } = await api("GET", "/v1/fine_tuning/jobs?state=succeeded&limit=100");
-  return data.find(({ fine_tuned_model: model, evaluation }) => model && evaluation?.rows > 0) ?? null;
-}
 
 async function train() {
   const [data, held] = [await upload("numbers.jsonl", conversations(48)), await upload("held.jsonl", conversations(6))];
