@@ -61,8 +61,13 @@ def make_tiny_model(
     tied: bool = True,
     chat_template: str | None = DEFAULT_SYSTEM + CHATML,
     seed: int = 0,
+    spread: float = 0.02,
 ) -> Path:
-    """Save a random Llama (hidden size 32) and its tokenizer in `folder`, which is made; return `folder`."""
+    """Save a random Llama (hidden size 32) and its tokenizer in `folder`, which is made; return `folder`.
+
+    Args:
+        spread: standard deviation of the weights; with 0.2 what it writes varies, and depends on the prompt.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     tokenizer = make_tiny_tokenizer(chat_template=chat_template)
     config = LlamaConfig(
@@ -74,6 +79,7 @@ def make_tiny_model(
         num_key_value_heads=2,
         max_position_embeddings=512,
         tie_word_embeddings=tied,
+        initializer_range=spread,
         bos_token_id=None,
         eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.pad_token_id,
