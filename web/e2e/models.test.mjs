@@ -100,7 +100,7 @@ test("a model is exported, its check is told, and it is downloaded and deleted",
   const { page, context, faults } = await enter(browser);
   await go(page, "#/models");
   await page.getByRole("button", { name: `Take away ${job.fine_tuned_model}` }).click();
-  await page.getByRole("button", { name: `Make GGUF Q8_0 of ${job.fine_tuned_model}` }).click();
+  await page.getByRole("button", { name: `Make it: GGUF Q8_0 of ${job.fine_tuned_model}` }).click();
   const row = page.locator("[data-export=gguf_q8_0]");
   await row.getByText(/check passed: the same next token at \d+ % of/).waitFor({ timeout: 60_000 });
   const link = page.getByRole("link", { name: `Download GGUF Q8_0 of ${job.fine_tuned_model}` });
