@@ -24,6 +24,7 @@ from benchmarks.planner_settings import GPT2, LLAMA, Case, cases, quick_cases
 RESULTS = Path(__file__).parent / "results" / "planner.json"
 TOLERANCE = 0.2
 ROWS = 32
+"""Of a short run."""
 TEMPLATE_TOKENS = 40
 """What SmolLM2's chat template adds to a row, about."""
 WORDS = ("order", "lamp", "table", "quick", "please", "deliver", "seven", "blue", "paper", "city", "garden")
@@ -52,7 +53,7 @@ def _rows(case: Case) -> list[dict[str, Any]]:
     """Rows of random words, the longest of about `case.length` tokens, the shortest of half of that."""
     draw = random.Random(0)  # noqa: S311  # no secret
     rows = []
-    for index in range(ROWS):
+    for index in range(max(ROWS, case.steps * case.batch)):
         share = 1.0 if index % 8 == 0 else draw.uniform(0.5, 1.0)
         words = max(8, round(share * case.length) - TEMPLATE_TOKENS)
         ask, answer = (" ".join(draw.choices(WORDS, k=max(2, round(part * words)))) for part in (0.6, 0.4))

@@ -26,6 +26,13 @@ class Case:
     fitted: bool = True
     """Whether the allocator's two constants were fitted on runs like it."""
     method: str = "supervised"
+    steps: int = 4
+    """At least so many optimizer steps: enough that a policy which draws has drawn what costs most."""
+
+    @property
+    def batch(self) -> int:
+        """Examples a step."""
+        return int(self.keys["batch_size"])
 
     @property
     def spec(self) -> dict[str, Any]:
@@ -65,15 +72,17 @@ def _sizes() -> list[Case]:
         _case(4, 128, None, "float32"),
         _case(4, 128, None, "bfloat16"),
         _case(8, 128, static, "bfloat16"),
+        _case(8, 128, ("contiguous", 0.25), "bfloat16", steps=40),
+        _case(8, 128, ("importance", 0.25), "bfloat16", steps=40),
     ]
 
 
-def _case(batch: int, length: int, ist: tuple[str, float] | None, precision: str) -> Case:
+def _case(batch: int, length: int, ist: tuple[str, float] | None, precision: str, *, steps: int = 4) -> Case:
     told = "ist null" if ist is None else f"{ist[0]} {ist[1]}"
     keys: dict[str, Any] = {"batch_size": batch, "precision": precision, "ist": None}
     if ist is not None:
-        keys["ist"] = {"policy": ist[0], "update_fraction": ist[1], "probe_interval": 2}
-    return Case(f"batch {batch}, {length} tokens, {told}, {precision}", length, keys)
+        keys["ist"] = {"policy": ist[0], "update_fraction": ist[1], "probe_interval": 2 if steps == 4 else 10}
+    return Case(f"batch {batch}, {length} tokens, {told}, {precision}", length, keys, steps=steps)
 
 
 def _unseen() -> list[Case]:
