@@ -15,13 +15,18 @@ class BeforeAndAfter(WireModel):
     after: float | None
 
 
+class ScoreMeans(BeforeAndAfter):
+    """The means of a score, from 0 to 1, over the rows that it goes with."""
+
+    rows: int
+
+
 class JobEvaluation(WireModel):
     """What was measured on the validation file."""
 
     rows: int
     """How many were answered by both models."""
-    scores: dict[str, BeforeAndAfter]
-    """Of the answers: the mean over all rows that a score goes with, from 0 to 1."""
+    scores: dict[str, ScoreMeans]
     valid_loss: BeforeAndAfter | None = None
     """`full_valid_loss` before the first step, and of the result; null: it was not measured."""
     valid_mean_token_accuracy: BeforeAndAfter | None = None
@@ -34,9 +39,7 @@ class JobEvaluation(WireModel):
     """Which adapter is the result."""
     stopped_early: bool
     seconds: float
-    """Spent on the answers."""
-    measure_seconds: float
-    """Spent on the losses."""
+    """Spent on all of it."""
 
 
 def job_evaluation(job: Job) -> JobEvaluation | None:

@@ -74,13 +74,18 @@ class BeforeAndAfter(Lenient):
     after: float | None = None
 
 
+class ScoreMeans(BeforeAndAfter):
+    """The means of a score, from 0 to 1, over the rows that it goes with."""
+
+    rows: int = 0
+
+
 class JobEvaluation(Lenient):
     """What was measured on the validation file."""
 
     rows: int = 0
     """How many were answered by both models."""
-    scores: dict[str, BeforeAndAfter] = {}
-    """Of the answers: the mean over all rows that a score goes with, from 0 to 1."""
+    scores: dict[str, ScoreMeans] = {}
     valid_loss: BeforeAndAfter | None = None
     """`full_valid_loss` before the first step, and of the result."""
     valid_mean_token_accuracy: BeforeAndAfter | None = None
@@ -92,9 +97,7 @@ class JobEvaluation(Lenient):
     """Which adapter is the result."""
     stopped_early: bool = False
     seconds: float = 0.0
-    """Spent on the answers."""
-    measure_seconds: float = 0.0
-    """Spent on the losses."""
+    """Spent on all of it."""
 
 
 class JobFields(Identified):

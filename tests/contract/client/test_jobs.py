@@ -125,7 +125,7 @@ def test_the_samples_of_an_evaluation_are_read_to_their_end(client: Isthmus, ser
     evaluation = job.refresh().evaluation
     assert evaluation is not None
     assert (evaluation.rows, evaluation.best_step, evaluation.stopped_early) == (3, 10, False)
-    assert evaluation.scores["rouge_l"].after == 0.75
+    assert evaluation.scores["rouge_l"].after == 0.875
     found = list(job.samples(limit=2))
     assert [one.row for one in found] == [1, 2, 3]
     assert (found[1].input[0].content, found[1].expected) == ("Say 2.", "2!")

@@ -2284,13 +2284,11 @@ export interface components {
         JobEvaluation: {
             /** Best Step */
             best_step: number | null;
-            /** Measure Seconds */
-            measure_seconds: number;
             /** Rows */
             rows: number;
             /** Scores */
             scores: {
-                [key: string]: components["schemas"]["BeforeAndAfter"];
+                [key: string]: components["schemas"]["ScoreMeans"];
             };
             /** Seconds */
             seconds: number;
@@ -3637,6 +3635,18 @@ export interface components {
             base: number | null;
             /** Tuned */
             tuned: number | null;
+        };
+        /**
+         * ScoreMeans
+         * @description The means of a score, from 0 to 1, over the rows that it goes with.
+         */
+        ScoreMeans: {
+            /** After */
+            after: number | null;
+            /** Before */
+            before: number | null;
+            /** Rows */
+            rows: number;
         };
         /**
          * SecretRotation

@@ -13,7 +13,7 @@ def evaluation_fields(evaluation: JobEvaluation | None) -> Mapping[str, str]:
     if evaluation is None:
         return {}
     found = {
-        name.replace("_", " "): f"{_change(told, 3)} ({evaluation.rows} rows)"
+        name.replace("_", " "): f"{_change(told, 3)} ({told.rows} rows)"
         for name, told in evaluation.scores.items()
     }
     measured = {

@@ -84,7 +84,10 @@ def test_watch_tells_states_steps_and_messages_in_plain_lines() -> None:
 def test_scores_are_told_when_a_job_is_shown_and_when_it_ends() -> None:
     evaluation = {
         "rows": 50,
-        "scores": {"exact_match": {"before": 0.0, "after": 0.84}, "choice": {"before": None, "after": None}},
+        "scores": {
+            "exact_match": {"before": 0.0, "after": 0.84, "rows": 50},
+            "choice": {"before": 0.5, "after": 0.25, "rows": 40},
+        },
         "valid_loss": {"before": 2.5, "after": 0.75},
         "valid_mean_token_accuracy": {"before": 0.5, "after": 0.625},
         "best_step": 8,
@@ -95,7 +98,7 @@ def test_scores_are_told_when_a_job_is_shown_and_when_it_ends() -> None:
     told = frames()
     told[-2]["data"]["evaluation"] = evaluation
     lines = watched(*told).run("jobs", "watch", "ftjob-1").stdout.splitlines()
-    scores = ["exact match 0.000 -> 0.840 (50 rows)", "choice - -> - (50 rows)"]
+    scores = ["exact match 0.000 -> 0.840 (50 rows)", "choice 0.500 -> 0.250 (40 rows)"]
     assert lines[15:21] == [
         *scores,
         "validation loss 2.5000 -> 0.7500",
