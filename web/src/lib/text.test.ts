@@ -2,12 +2,12 @@ import { expect, test } from "vitest";
 
 import { configuration, flat } from "./configuration";
 import { secondsLeft } from "./eta";
-import { change, markOf, scoreName } from "./evaluation";
+import { change, markOf, promptOf, scoreName } from "./evaluation";
 import { bytes, duration, plain, plural, significant, span, tick } from "./format";
 import { jobsPath } from "./api";
 import { memoryOf } from "./memory";
 import { address, hashOfJob, parseRoute, tokenInHash } from "./route";
-import type { Job } from "./types";
+import type { Job, Sample } from "./types";
 
 test("durations", () => {
   expect([0, 59.4, 60, 7260, 90_000, null].map(duration)).toEqual([
@@ -126,4 +126,11 @@ test("a score before and after, and as a mark on an answer", () => {
   expect(changes.map(change)).toEqual(["+0.38", "−0.25", "no change", null]);
   expect([1, 0, 0.4, null, undefined].map(markOf)).toEqual(["right", "wrong", "partly", "unmarked", "unmarked"]);
   expect(scoreName("exact_match")).toBe("exact match");
+});
+
+test("a sample with one message can be asked again in the playground", () => {
+  const of = (...input: [string, string][]) => promptOf({ input: input.map(([role, content]) => ({ role, content })) } as unknown as Sample);
+  expect(of(["user", "hi"])).toEqual({ system: "", prompt: "hi" });
+  expect(of(["system", "be kind"], ["user", "hi"])).toEqual({ system: "be kind", prompt: "hi" });
+  expect([of(["user", "hi"], ["assistant", "yes"], ["user", "go on"]), of(["system", "be kind"]), of(["user", "x".repeat(5000)]), of()]).toEqual([null, null, null, null]);
 });
