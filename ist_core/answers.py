@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import Literal
 
 import torch
-from transformers import GenerationConfig, GenerationMixin, PreTrainedTokenizerBase
+from torch import Tensor
+from transformers import GenerationConfig, GenerationMixin, StoppingCriteria, StoppingCriteriaList
 
+from ist_core.answer_sizes import answer_batch
 from ist_core.errors import ModelError
 from ist_core.models import BaseModel
 
@@ -15,27 +18,27 @@ class Answerer:
     """Answers the same prompts as often as asked: an adapter on `base.model` may be switched on and off.
 
     Args:
-        prompts: rendered with the model's chat template, the assistant's turn opened.
-        progress: called with a line for a person after each batch.
+        prompts: tokens, the assistant's turn opened.
+        check_stop: called before each batch and each token; may raise to end the run.
+        progress: called with a line for a person, at most ten times.
     """
 
     def __init__(
         self,
         base: BaseModel,
-        prompts: Sequence[str],
+        prompts: Sequence[Sequence[int]],
         *,
         max_new_tokens: int,
-        batch_size: int,
-        progress: Callable[[str], None],
+        check_stop: Callable[[], None] = lambda: None,
+        progress: Callable[[str], None] = lambda _: None,
     ) -> None:
         if not isinstance(base.model, GenerationMixin):
             raise ModelError(f"the model {base.source.name!r} cannot generate text")
         self._model = base.model
         self._tokenizer = base.tokenizer
         self._prompts = prompts
-        self._batch_size = batch_size
+        self._check_stop = check_stop
         self._progress = progress
-        self._order = sorted(range(len(prompts)), key=lambda index: len(prompts[index]))
         self._config = GenerationConfig(  # type: ignore[no-untyped-call]  # transformers has no types here
             do_sample=False,
             max_new_tokens=max_new_tokens,
@@ -50,34 +53,55 @@ class Answerer:
             name: who answers, for the progress lines.
         """
         found = [""] * len(self._prompts)
-        for at in range(0, len(self._order), self._batch_size):
-            chosen = self._order[at : at + self._batch_size]
+        done, told = 0, 0
+        for chosen in self._batches():
+            self._check_stop()
             for index, text in zip(chosen, self._generate(chosen), strict=True):
                 found[index] = text
-            self._progress(f"{name}: {at + len(chosen)} of {len(found)} answers")
+            done += len(chosen)
+            if 10 * done // len(found) > told:
+                told = 10 * done // len(found)
+                self._progress(f"{name}: {done} of {len(found)} answers")
         return found
 
-    @torch.inference_mode()
+    def _batches(self) -> Iterator[list[int]]:
+        """Yield the places of prompts that go together."""
+        order = sorted(range(len(self._prompts)), key=lambda index: len(self._prompts[index]))
+        kind: Literal["cpu", "cuda"] = "cuda" if self._model.device.type == "cuda" else "cpu"
+        while order:
+            # The longest first: what does not fit into memory is known at once.
+            count = min(len(order), answer_batch(kind, len(self._prompts[order[-1]])))
+            yield order[-count:]
+            order = order[:-count]
+
+    @torch.no_grad()
     def _generate(self, chosen: Sequence[int]) -> list[str]:
-        batch = self._tokenizer(
-            [self._prompts[index] for index in chosen],
-            padding=True,
-            padding_side="left",
-            add_special_tokens=False,
-            return_tensors="pt",
-        ).to(self._model.device)
+        prompts = [self._prompts[index] for index in chosen]
+        width = max(map(len, prompts))
+        tokens = torch.full((len(prompts), width), self._tokenizer.pad_token_id)
+        mask = torch.zeros_like(tokens)
+        for row, prompt in enumerate(prompts):
+            tokens[row, width - len(prompt) :] = torch.tensor(prompt)
+            mask[row, width - len(prompt) :] = 1
         output = self._model.generate(  # type: ignore[misc]  # its self is a protocol that no model declares
-            input_ids=batch["input_ids"],
-            attention_mask=batch["attention_mask"],
+            input_ids=tokens.to(self._model.device),
+            attention_mask=mask.to(self._model.device),
             generation_config=self._config,
+            stopping_criteria=StoppingCriteriaList([_Asked(self._check_stop)]),
         )
-        answers = output[:, batch["input_ids"].shape[1] :]
-        return [text.strip() for text in self._tokenizer.batch_decode(answers, skip_special_tokens=True)]
+        answers = self._tokenizer.batch_decode(output[:, width:], skip_special_tokens=True)
+        return [text.strip() for text in answers]
 
 
-def longest(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> int:
-    """Return how many tokens the longest of the texts has."""
-    return max(len(tokens) for tokens in tokenizer(list(texts), add_special_tokens=False)["input_ids"])
+class _Asked(StoppingCriteria):
+    """Looks after each token whether the run is to end; no row is done by it."""
+
+    def __init__(self, check_stop: Callable[[], None]) -> None:
+        self._check_stop = check_stop
+
+    def __call__(self, input_ids: Tensor, scores: Tensor, **_: object) -> Tensor:
+        self._check_stop()
+        return torch.zeros(len(input_ids), dtype=torch.bool, device=input_ids.device)
 
 
 def _end_tokens(base: BaseModel) -> list[int]:

@@ -80,7 +80,7 @@ def encode_row(row: ChatRow, tokenizer: PreTrainedTokenizerBase, *, max_length: 
     """
     messages = [{"role": message.role, "content": message.content} for message in row.messages]
     text = render(tokenizer, messages, row.line)
-    tokens = _tokenize(tokenizer, text)
+    tokens = tokenize(tokenizer, text)
     supervised = [False] * len(tokens)
     for index, message in enumerate(row.messages):
         if message.role != "assistant":
@@ -91,9 +91,9 @@ def encode_row(row: ChatRow, tokenizer: PreTrainedTokenizerBase, *, max_length: 
             reason = "the model's chat template rewrites earlier turns, so answers cannot be found"
             advice = "give each row one assistant message, or use a model with another template"
             raise DatasetError([Problem(row.line, f"messages[{index}]", f"{reason}; {advice}")])
-        start = _answer_start(tokens, _tokenize(tokenizer, before))
+        start = _answer_start(tokens, tokenize(tokenizer, before))
         stop = _answer_stop(
-            tokens, start, _common(tokens, _tokenize(tokenizer, after)), tokenizer.eos_token_id
+            tokens, start, _common(tokens, tokenize(tokenizer, after)), tokenizer.eos_token_id
         )
         supervised[start:stop] = [True] * (stop - start)
     supervised[0] = False
@@ -121,7 +121,8 @@ def render(
     return str(text)
 
 
-def _tokenize(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
+def tokenize(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
+    """Return the tokens of what a chat template has written."""
     # The template writes the special tokens itself. verbose=False: max_length cuts, no warning is due.
     return list(tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"])
 

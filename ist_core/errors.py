@@ -8,6 +8,7 @@ EngineError
 ├── AdapterError      invalid_adapter      adapters that do not fit the model
 ├── UnknownDevice     unknown_device       a device that no plan can be made for
 ├── IstError          invalid_ist          sparse tuning that does not fit the model
+├── EvaluationError   invalid_evaluation   an evaluation that does not fit the validation file
 ├── TrainingDiverged  training_diverged    the loss or a gradient stopped being a finite number
 ├── MemoryExhausted   out_of_memory        the device ran out of memory
 ├── CheckpointError   invalid_checkpoint   a checkpoint that this run cannot be resumed from
@@ -75,6 +76,12 @@ class IstError(EngineError):
 
     def __init__(self, message: str, *, param: str | None = "ist") -> None:
         super().__init__(message, param=param)
+
+
+class EvaluationError(EngineError):
+    """An evaluation that does not fit the validation file, such as a score that goes with none of its rows."""
+
+    code = "invalid_evaluation"
 
 
 class TrainingDiverged(EngineError):

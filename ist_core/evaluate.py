@@ -10,34 +10,27 @@ import json
 import sys
 import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
 from isthmus.dataset import chat_rows
-from isthmus.dataset.chat_rows import ChatMessage, ChatRow
+from isthmus.dataset.chat_rows import ChatRow
+from isthmus.dataset.jsonl import MAX_PROBLEMS
 from peft import PeftModel
-from transformers import PreTrainedTokenizerBase
 
-from ist_core.answers import Answerer, longest
+from ist_core.answer_sizes import answer_tokens
+from ist_core.answers import Answerer
 from ist_core.catalog import Catalog, ModelSource, resolve_path_or_name
 from ist_core.device import pick_device
-from ist_core.encoding import ensure_template, render
+from ist_core.encoding import ensure_template, tokenize
 from ist_core.errors import AdapterError, DatasetError, EngineError, Problem
+from ist_core.evaluation_spec import EvaluationSpec
 from ist_core.models import BaseModel, default_cache, load_base_model
-
-_ROOM = 8
-"""Tokens an answer may have beyond the longest expected one; a longer answer cannot be an exact match."""
-
-
-@dataclass(frozen=True, slots=True)
-class Question:
-    """A conversation that ends before its last answer, and that answer."""
-
-    line: int
-    messages: tuple[ChatMessage, ...]
-    expected: str
+from ist_core.questions import Question, questions_of
+from ist_core.scores.json_scores import is_json
+from ist_core.scores.text_scores import ExactMatch
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +66,6 @@ def evaluate(
     *,
     limit: int | None = None,
     max_new_tokens: int | None = None,
-    batch_size: int = 32,
     cache_dir: Path | None = None,
     progress: Callable[[str], None] = lambda _: None,
 ) -> EvaluationReport:
@@ -89,7 +81,7 @@ def evaluate(
         EngineError: if the model, the adapter or the data cannot be used.
     """
     start = time.perf_counter()
-    questions = [_question(row) for row in chat_rows.load(data, param="data")[:limit]]
+    questions = _questions(chat_rows.load(data, param="data")[:limit])
     if not (adapter_dir / "adapter_config.json").is_file():
         # Checked here, because peft would look for the folder's name on the Hub.
         reason = f"the folder {adapter_dir} holds no adapter_config.json; give the adapter folder of a job"
@@ -101,11 +93,11 @@ def evaluate(
     ensure_template(base.tokenizer)
     model = _load_adapter(base, adapter_dir)
     expected = [question.expected for question in questions]
+    longest = max(len(tokenize(base.tokenizer, text)) for text in expected)
     answerer = Answerer(
         base,
-        [_prompt(base.tokenizer, question) for question in questions],
-        max_new_tokens=max_new_tokens or longest(base.tokenizer, expected) + _ROOM,
-        batch_size=batch_size,
+        [question.prompt(base.tokenizer) for question in questions],
+        max_new_tokens=answer_tokens(EvaluationSpec(max_new_tokens=max_new_tokens), longest),
         progress=progress,
     )
     with model.disable_adapter():
@@ -113,10 +105,10 @@ def evaluate(
     after = answerer.answers("tuned model")
     return EvaluationReport(
         rows=len(questions),
-        exact_match_before=_share(map(_matches, before, expected)),
-        exact_match_after=_share(map(_matches, after, expected)),
-        valid_json_before=_share(map(_is_json, before)),
-        valid_json_after=_share(map(_is_json, after)),
+        exact_match_before=_exact(before, expected),
+        exact_match_after=_exact(after, expected),
+        valid_json_before=_mean(map(is_json, before)),
+        valid_json_after=_mean(map(is_json, after)),
         samples=[
             Sample(question.messages[-1].content, question.expected, base_answer, tuned_answer)
             for question, base_answer, tuned_answer in zip(questions, before, after, strict=True)
@@ -140,17 +132,13 @@ def _first_line(error: Exception) -> str:
     return str(error).partition("\n")[0]
 
 
-def _question(row: ChatRow) -> Question:
-    *before, answer = row.messages
-    if answer.role != "assistant" or not before:
-        reason = "the last message must be the expected answer (role assistant), after at least one other"
-        raise DatasetError([Problem(row.line, "messages", reason)], param="data")
-    return Question(row.line, tuple(before), answer.content.strip())
-
-
-def _prompt(tokenizer: PreTrainedTokenizerBase, question: Question) -> str:
-    messages = [{"role": message.role, "content": message.content} for message in question.messages]
-    return render(tokenizer, messages, question.line, prompt=True)
+def _questions(rows: Sequence[ChatRow]) -> list[Question]:
+    questions = questions_of(rows)
+    asking = {question.line for question in questions}
+    reason = "nothing stands before its only answer; give it a message to answer"
+    if problems := [Problem(row.line, "messages", reason) for row in rows if row.line not in asking]:
+        raise DatasetError(problems[:MAX_PROBLEMS], total=len(problems), param="data")
+    return questions
 
 
 def _dtype(device: torch.device) -> torch.dtype:
@@ -158,20 +146,12 @@ def _dtype(device: torch.device) -> torch.dtype:
     return torch.bfloat16 if fast else torch.float32
 
 
-def _matches(answer: str, expected: str) -> bool:
-    return answer == expected
+def _exact(answers: Sequence[str], expected: Sequence[str]) -> float:
+    return _mean(map(ExactMatch().score, answers, expected))
 
 
-def _is_json(answer: str) -> bool:
-    try:
-        json.loads(answer)
-    except (ValueError, RecursionError):
-        return False
-    return True
-
-
-def _share(hits: map[bool]) -> float:
-    found = list(hits)
+def _mean(scores: Iterable[float]) -> float:
+    found = list(scores)
     return sum(found) / len(found)
 
 
@@ -186,7 +166,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--output", required=True, type=Path, help="JSON file to write")
     parser.add_argument("--limit", type=_positive, help="rows to use (default: all)")
     parser.add_argument("--samples", type=_positive, help="rows to show in the output (default: all)")
-    parser.add_argument("--batch-size", type=_positive, default=32)
     parser.add_argument("--max-new-tokens", type=_positive)
     parser.add_argument("--cache-dir", type=Path, help="where converted GGUF models are kept")
     options = parser.parse_args(arguments)
@@ -197,7 +176,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
             options.data,
             limit=options.limit,
             max_new_tokens=options.max_new_tokens,
-            batch_size=options.batch_size,
             cache_dir=options.cache_dir,
             progress=lambda line: print(f"  {line}", flush=True),
         )

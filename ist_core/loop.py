@@ -16,6 +16,7 @@ from ist_core.memory import PeakMemory
 from ist_core.objectives.objective import BatchT, ItemT
 from ist_core.progress import Progress, active_layers
 from ist_core.records import Checkpointed, Emitted, Message, StepRecord
+from ist_core.schedule import checkpoint_interval
 from ist_core.spec import JobSpec
 from ist_core.standing import Judge
 from ist_core.stepper import Stepper
@@ -59,6 +60,8 @@ class Loop(Generic[ItemT, BatchT]):
         self._check_stop = check_stop
         self._earlier_peak = progress.peak_memory_bytes
         self._metrics: dict[str, float] = {}
+        # A run that is stopped while both models answer then goes on with the answers.
+        self._answers_follow = spec.evaluation is not None and spec.evaluation.rows > 0
 
     def to_end(self, examples: Sequence[ItemT], total: int) -> None:
         """Make the steps up to `total`, or until the validation loss falls no more.
@@ -83,6 +86,8 @@ class Loop(Generic[ItemT, BatchT]):
                 self._tell_of_warmup(total)
                 if self._progress.steps % interval == 0 and self._progress.steps < total:
                     self._checkpoint()
+            if self._answers_follow and self._progress.steps > first:
+                self._checkpoint()
         except Stopped:
             if self._progress.steps > first:
                 self._checkpoint()
@@ -132,6 +137,11 @@ class Loop(Generic[ItemT, BatchT]):
         record = replace(record, metrics=self._metrics)
         self._table.write(record)
         self._emit(record)
+        if standing.stopped_early:
+            text = (
+                f"Stopped early: the validation loss was no lower in {standing.waited} measurements in a row"
+            )
+            self._emit(Message(text, data={"step": record.step, "lowest_loss": standing.lowest}))
 
     def _tell_of_warmup(self, total: int) -> None:
         ist, steps = self._state.ist, self._progress.steps
@@ -144,17 +154,6 @@ class Loop(Generic[ItemT, BatchT]):
         if self._checkpoints.newest_step != self._progress.steps:
             path = self._checkpoints.write(self._progress, self._snapshot)
             self._emit(Checkpointed(self._progress.steps, path, self._metrics))
-
-
-def checkpoint_interval(spec: JobSpec, total: int) -> int:
-    """Return how many steps a run of `total` makes from one checkpoint to the next."""
-    return spec.checkpoint_interval or math.ceil(total / 10)
-
-
-def total_steps(spec: JobSpec, examples: int) -> int:
-    """Return how many optimizer steps a run on so many examples makes."""
-    steps = spec.n_epochs * math.ceil(examples / spec.batch_size)
-    return min(steps, spec.max_steps) if spec.max_steps else steps
 
 
 def _batches(examples: Sequence[ItemT], spec: JobSpec, total: int) -> Iterator[list[ItemT]]:

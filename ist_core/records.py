@@ -28,7 +28,10 @@ class StepRecord:
     (supervised and prompt tokens of the step), trained_tokens (so far), tokens_per_second, step_seconds,
     memory_bytes (peak so far, resident set or CUDA), and of IST: ist_seconds, probe_seconds (a part of
     them), ist_bytes, entropy (1: every layer is as likely) and backward_depth (layers); `IstRecord` says what
-    each is. Where a probe came first there is also probe_loss, the mean over its candidates.
+    each is. Where a probe came first there is also probe_loss, the mean over its candidates. Supervised steps
+    have train_mean_token_accuracy, the share of their supervised tokens that were predicted. Where the
+    validation file was measured after the step: valid_loss and valid_mean_token_accuracy of a sample of its
+    rows, full_valid_loss and full_valid_mean_token_accuracy of more; of pairs, .._reward_accuracy.
     importance: one score a layer, higher is more important, length L. active: indices of the layers
     whose adapters were updated in this step, ascending. probabilities: each layer's chance to be selected.
     """
@@ -56,7 +59,8 @@ class Checkpointed:
 
     step: int
     path: str
-    """The checkpoint's folder, relative to the run's output folder; only the newest two are kept."""
+    """The checkpoint's folder, relative to the run's output folder; only the newest two are kept, and the
+    best one if it is to be the result."""
     metrics: dict[str, float]
     """The step's, as in its `StepRecord`."""
 
@@ -81,3 +85,5 @@ class TrainResult:
     checkpoint: str | None = None
     """The newest checkpoint that this run wrote. A stopped run's is of its last step, so nothing is lost;
     None if it has made no step since it began or was resumed."""
+    samples: str | None = None
+    """What both models answered to held-out rows, a JSON object a line; None: nothing was asked."""

@@ -8,8 +8,11 @@ from typing import Generic
 
 from ist_core.evaluation_spec import EvaluationSpec
 from ist_core.objectives.objective import BatchT, ItemT
+from ist_core.objectives.task import Task
 from ist_core.records import Message
+from ist_core.schedule import checkpoint_interval
 from ist_core.spec import JobSpec
+from ist_core.training_state import TrainingState
 from ist_core.validation import Figures, Validation
 
 SAMPLE, FULL = "valid_", "full_valid_"
@@ -110,3 +113,25 @@ class Judge(Generic[ItemT, BatchT]):
             return standing
         self._keep_best()
         return replace(standing, best=full, best_step=step)
+
+
+def make_judge(
+    spec: JobSpec,
+    state: TrainingState,
+    task: Task[ItemT, BatchT],
+    *,
+    total: int,
+    check_stop: Callable[[], None],
+) -> Judge[ItemT, BatchT]:
+    """Return the judge of a run of `total` steps."""
+    items = task.examples.validation
+    validation = None
+    if items is not None:
+        validation = Validation(state.model, task.objective, items, spec, check_stop=check_stop)
+    return Judge(
+        spec,
+        validation,
+        total=total,
+        interval=checkpoint_interval(spec, total),
+        keep_best=state.keep_best if spec.select_checkpoint == "best" else lambda: None,
+    )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -10,30 +12,32 @@ from peft import PeftModel
 from transformers import PreTrainedTokenizerBase
 
 from ist_core.adapters import add_adapters
-from ist_core.artifacts import ADAPTER_DIR, REPORT, STEPS_CSV, StepTable, save_adapter, versions, write_report
+from ist_core.artifacts import ADAPTER_DIR, REPORT, STEPS_CSV, StepTable, save_adapter, write_report
 from ist_core.catalog import Catalog, ModelSource, resolve_path_or_name
 from ist_core.checkpoint import Checkpoint, CheckpointFolder
+from ist_core.comparison import SAMPLES, Comparison, make_comparison
 from ist_core.device import device_name, pick_device, pick_dtype
 from ist_core.encoding import ensure_template
 from ist_core.examples import Examples, load_rows
 from ist_core.fingerprint import Fingerprint, fingerprint
 from ist_core.forecast import Forecast
 from ist_core.ist import IST, adapter_layers
-from ist_core.loop import Loop, checkpoint_interval, total_steps
+from ist_core.loop import Loop
 from ist_core.memory import PeakMemory, memory_advice
 from ist_core.models import BaseModel, HeldModel, default_cache, load_base_model
 from ist_core.objectives.objective import BatchT, ItemT
 from ist_core.objectives.task import Task, make_task
 from ist_core.progress import Progress
 from ist_core.records import Emitted, JsonValue, Message, Started, TrainResult
+from ist_core.report import report_of
+from ist_core.schedule import total_steps
 from ist_core.seeds import stream_seed
 from ist_core.spec import JobSpec
-from ist_core.standing import Judge
+from ist_core.standing import make_judge
 from ist_core.stepper import Stepper
 from ist_core.stopping import StopCheck, Stopped
 from ist_core.storage import storing
 from ist_core.training_state import TrainingState
-from ist_core.validation import Validation
 
 
 def train(
@@ -94,6 +98,7 @@ class _Run:
         self.progress = Progress()
         self.forecast: Forecast | None = None
         self.checkpoints: CheckpointFolder | None = None
+        self.samples: str | None = None
 
     def to_end(
         self, source: ModelSource, cache_dir: Path, resume_from: Path | None, held: HeldModel | None
@@ -113,6 +118,7 @@ class _Run:
         model = add_adapters(base.model, self.spec.adapter, seed=stream_seed(self.spec.seed, "adapter"))
         task = make_task(rows, self.spec, model, base.tokenizer, folder=self.output_dir)
         examples = task.examples
+        comparison = make_comparison(self.spec, base, model, rows, check_stop=self.check_stop, emit=self.emit)
         forecast.see(examples)
         self.check_stop()
         with StepTable(self.output_dir, earlier=checkpoint.steps_csv if checkpoint else None) as table:
@@ -126,7 +132,7 @@ class _Run:
                 self.spec,
                 state,
                 stepper,
-                judge=self._make_judge(model, task, state, total),
+                judge=make_judge(self.spec, state, task, total=total, check_stop=self.check_stop),
                 progress=self.progress,
                 table=table,
                 checkpoints=self.checkpoints,
@@ -135,8 +141,10 @@ class _Run:
                 check_stop=self.check_stop,
             )
             loop.to_end(examples.training, total)
+            self._take_best(state)
+            compared = self._compare(comparison)
             with storing("the trained adapter", then="resume from the last checkpoint"):
-                self._save(state, base.source, dtype, forecast)
+                self._save(state, base.source, dtype, forecast, compared)
             table.finish()
         return self.result(stopped=False)
 
@@ -181,22 +189,6 @@ class _Run:
         )
         return TrainingState(model, base.tokenizer, layers, stepper.optimizer, ist, self.device), stepper
 
-    def _make_judge(
-        self, model: PeftModel, task: Task[ItemT, BatchT], state: TrainingState, total: int
-    ) -> Judge[ItemT, BatchT]:
-        items = task.examples.validation
-        validation = None
-        if items is not None:
-            validation = Validation(model, task.objective, items, self.spec, check_stop=self.check_stop)
-        wanted = self.spec.select_checkpoint == "best"
-        return Judge(
-            self.spec,
-            validation,
-            total=total,
-            interval=checkpoint_interval(self.spec, total),
-            keep_best=state.keep_best if wanted else lambda: None,
-        )
-
     def _tell_start(
         self, state: TrainingState, examples: Examples[ItemT], total: int, messages: list[Message]
     ) -> None:
@@ -217,30 +209,47 @@ class _Run:
         """Say what to change when memory runs out, if the planner knows."""
         return self.forecast.relief() if self.forecast else None
 
+    def _take_best(self, state: TrainingState) -> None:
+        """Make the adapter of the best step the result, if that is asked for and another one."""
+        standing = self.progress.standing
+        if not state.best or standing.best_step == self.progress.steps:
+            return
+        state.load_adapter(state.best)
+        text = f"The adapter of step {standing.best_step} is the result: its validation loss is the lowest"
+        data = {f"full_valid_{name}": value for name, value in standing.best.items()}
+        self.emit(Message(text, data={"step": standing.best_step, **data}))
+
+    def _compare(self, comparison: Comparison | None) -> dict[str, JsonValue] | None:
+        if comparison is None:
+            return None
+        begin = time.perf_counter()
+        found = comparison.run(self.output_dir)
+        spent = time.perf_counter() - begin
+        standing = self.progress.standing
+        self.progress.standing = replace(standing, seconds=standing.seconds + spent)
+        self.samples = SAMPLES
+        return found
+
     def _save(
-        self, state: TrainingState, source: ModelSource, dtype: torch.dtype, forecast: Forecast
+        self,
+        state: TrainingState,
+        source: ModelSource,
+        dtype: torch.dtype,
+        forecast: Forecast,
+        compared: dict[str, JsonValue] | None,
     ) -> None:
         save_adapter(state.model, state.tokenizer, self.output_dir)
-        progress, layers = self.progress, range(len(state.layers))
-        report: dict[str, JsonValue] = {
-            "spec": self.spec.model_dump(mode="json"),
-            "model": source.name,
-            "device": device_name(self.device),
-            "precision": str(dtype).removeprefix("torch."),
-            "steps": progress.steps,
-            "trained_tokens": progress.trained_tokens,
-            "final_loss": progress.loss,
-            "train_seconds": progress.seconds,
-            "probe_seconds": progress.probe_seconds,
-            "tokens_per_second": progress.trained_tokens / progress.seconds,
-            "operations_per_token": forecast.operations_per_token(),
-            "peak_memory_bytes": self._peak_bytes(),
-            "peak_memory_kind": self.memory.kind,
-            "memory": forecast.report(self._peak_bytes(), self.memory),
-            "importance": list(state.ist.importance) if state.ist else [0.0 for _ in layers],
-            "layer_updates": [progress.updates.get(layer, 0) for layer in layers],
-            "versions": versions(),
-        }
+        report = report_of(
+            self.spec,
+            state,
+            self.progress,
+            self.memory,
+            forecast,
+            model=source.name,
+            dtype=dtype,
+            peak_bytes=self._peak_bytes(),
+            compared=compared,
+        )
         write_report(report, self.output_dir)
 
     def _peak_bytes(self) -> int:
@@ -259,6 +268,7 @@ class _Run:
             report=REPORT,
             steps_csv=STEPS_CSV,
             checkpoint=self.checkpoints.newest if self.checkpoints else None,
+            samples=self.samples,
         )
 
 

@@ -25,6 +25,14 @@ class BaseModel:
     tokenizer: PreTrainedTokenizerBase
 
 
+def context_window(base: BaseModel) -> int:
+    """Return the positions that the model and its tokenizer were made for; a huge number: they do not say."""
+    # BLOOM's config has none; a tokenizer without a limit says 1e30.
+    positions: int | None = base.model.config.get_text_config().to_dict().get("max_position_embeddings")
+    limit = int(base.tokenizer.model_max_length)
+    return limit if positions is None else min(limit, positions)
+
+
 def default_cache() -> Path:
     """Return where converted models are kept when nobody says where."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "isthmus" / "models"

@@ -19,6 +19,7 @@ from ist_core.planner.memory import Memory, Phase, memory_of
 from ist_core.planner.selections import Selections, selections
 from ist_core.planner.shape import ModelShape
 from ist_core.planner.throughput import MeasuredRun, Seconds, operations, seconds
+from ist_core.schedule import total_steps
 from ist_core.spec import JobSpec
 from ist_core.widths import PAIRS_STEP, rounded_width
 
@@ -74,7 +75,7 @@ def plan(spec: JobSpec, setting: Setting) -> Plan:
     lengths = setting.lengths.cut(spec.max_length)
     probed = spec.ist is not None and spec.ist.uses_scores
     rows, held = held_out(lengths.rows, probed=probed, validation_rows=setting.validation_rows)
-    steps = _steps(spec, rows)
+    steps = total_steps(spec, rows)
     size = spec.micro_batch_size or spec.batch_size
     padding = _Padding(spec, device)
     mean, probe = padding.of(lengths.mean(size)), _probe_batch(spec, lengths, held)
@@ -158,11 +159,6 @@ class _Padding:
     def of_phase(self, phase: Phase) -> Phase:
         """The phase with its batch as it is padded."""
         return replace(phase, batch=self.of(phase.batch))
-
-
-def _steps(spec: JobSpec, rows: int) -> int:
-    steps = spec.n_epochs * math.ceil(rows / spec.batch_size)
-    return min(steps, spec.max_steps) if spec.max_steps else steps
 
 
 def _probe_batch(spec: JobSpec, lengths: Lengths, held: int) -> MicroBatch | None:

@@ -52,7 +52,7 @@ def line(question: str, answer: str, last: str = "assistant") -> str:
 
 def test_the_tuned_model_gives_the_answer_it_learnt(source: ModelSource, adapter: Path, data: Path) -> None:
     lines: list[str] = []
-    report = evaluate(source, adapter, data, batch_size=5, progress=lines.append)
+    report = evaluate(source, adapter, data, progress=lines.append)
     assert (report.rows, report.exact_match_before, report.exact_match_after) == (8, 0.0, 1.0)
     assert (report.valid_json_before, report.valid_json_after) == (0.0, 1.0)
     assert [sample.input for sample in report.samples] == ["say " + "so " * n for n in range(8)]
@@ -60,10 +60,12 @@ def test_the_tuned_model_gives_the_answer_it_learnt(source: ModelSource, adapter
     assert lines[-1] == "tuned model: 8 of 8 answers"
 
 
-def test_padding_changes_no_answer(source: ModelSource, adapter: Path, data: Path) -> None:
-    alone = evaluate(source, adapter, data, batch_size=1).samples
-    together = evaluate(source, adapter, data, batch_size=8).samples
-    assert alone == together
+def test_padding_changes_no_answer(
+    source: ModelSource, adapter: Path, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    together = evaluate(source, adapter, data).samples
+    monkeypatch.setattr("ist_core.answers.answer_batch", lambda kind, longest: 1)
+    assert evaluate(source, adapter, data).samples == together
 
 
 def test_an_answer_never_heard_of_scores_nothing(source: ModelSource, adapter: Path, tmp_path: Path) -> None:
@@ -74,13 +76,19 @@ def test_an_answer_never_heard_of_scores_nothing(source: ModelSource, adapter: P
     assert report.valid_json_after == 1.0
 
 
-def test_a_row_without_an_expected_answer_is_named(
+def test_a_row_that_asks_nothing_is_named(source: ModelSource, adapter: Path, tmp_path: Path) -> None:
+    data = tmp_path / "bad.jsonl"
+    data.write_text(line("a", "b") + json.dumps({"messages": [{"role": "assistant", "content": "b"}]}))
+    with pytest.raises(DatasetError, match=r"line 2, messages: nothing stands before its only answer"):
+        evaluate(source, adapter, data)
+
+
+def test_what_follows_the_last_answer_is_not_asked(
     source: ModelSource, adapter: Path, tmp_path: Path
 ) -> None:
-    data = tmp_path / "bad.jsonl"
-    data.write_text(line("a", "b") + line("a", "b", last="user"))
-    with pytest.raises(DatasetError, match=r"line 2, messages: the last message must be the expected answer"):
-        evaluate(source, adapter, data)
+    data = tmp_path / "more.jsonl"
+    data.write_text(line("say so", ANSWER, last="user"))
+    assert evaluate(source, adapter, data).samples[0].input == "say so"
 
 
 def test_a_folder_without_an_adapter_is_refused(source: ModelSource, data: Path, tmp_path: Path) -> None:

@@ -17,10 +17,11 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from ist_core import JobSpec, Started
 from ist_core.adapters import add_adapters
 from ist_core.errors import DatasetError
+from ist_core.evaluation_spec import EvaluationSpec
 from ist_core.objectives.preference import Preference
 from ist_core.records import Emitted, Message
 from tests.train import trainers
-from tests.train.runs import in_one, in_pieces, make_spec, run, steps_of
+from tests.train.runs import in_one, in_pieces, make_spec, run, steps_of, weights_of
 
 pytestmark = trainers.QUIET
 
@@ -155,6 +156,32 @@ def test_a_validation_file_is_what_is_probed(tiny_folder: Path, pairs_file: Path
     spec = _spec(tiny_folder, pairs_file, validation_file=str(pairs_file), max_steps=4)
     _, emitted = run(spec, tmp_path)
     assert any("the 40 rows of the validation file" in text for text in _texts(emitted))
+
+
+def test_validation_pairs_are_measured_and_asked_for_answers(
+    tiny_folder: Path, pairs_file: Path, tmp_path: Path
+) -> None:
+    judged = _spec(
+        tiny_folder,
+        pairs_file,
+        validation_file=str(pairs_file),
+        max_steps=4,
+        evaluation={"interval": 2, "loss_rows": 8, "full_rows": 16, "rows": 2, "max_new_tokens": 3},
+    )
+    result, emitted = run(judged, tmp_path / "judged")
+    told = [record.metrics for record in steps_of(emitted)]
+    assert [name in told[1] for name in ("valid_loss", "full_valid_loss")] == [True, True]
+    assert told[3]["full_valid_loss"] < told[1]["full_valid_loss"] < math.log(2)
+    assert 0 <= told[3]["full_valid_reward_accuracy"] <= 1
+    found = json.loads((tmp_path / "judged" / result.report).read_text())["evaluation"]
+    # Before the first update the model is its own reference.
+    assert found["valid_loss"]["before"] == pytest.approx(math.log(2), abs=1e-6)
+    assert found["valid_reward_accuracy"]["before"] == 0.0
+    samples = [json.loads(line) for line in (tmp_path / "judged" / "samples.jsonl").read_text().splitlines()]
+    assert [sample["expected"] for sample in samples] == [f"number {(s['row'] - 1) % 10}" for s in samples]
+    run(judged.model_copy(update={"evaluation": EvaluationSpec(full_rows=0)}), tmp_path / "plain")
+    judged_weights, weights = weights_of(tmp_path / "judged"), weights_of(tmp_path / "plain")
+    assert all(torch.equal(judged_weights[name], value) for name, value in weights.items())
 
 
 def test_truncation_is_told_and_a_prompt_that_fills_the_window_is_refused(
