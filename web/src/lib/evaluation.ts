@@ -2,7 +2,7 @@
 
 import type { Job, Sample } from "./types";
 
-type ScoreChange = NonNullable<Job["evaluation"]>["scores"][string];
+type ScoreChange = Pick<NonNullable<Job["evaluation"]>["scores"][string], "before" | "after">;
 export type Mark = "right" | "wrong" | "partly" | "unmarked";
 
 /** A score's name for people. */
