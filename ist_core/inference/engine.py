@@ -64,7 +64,8 @@ class ChatEngine:
         max_cache_tokens: how many tokens the running rows may hold together, each counted as the longest
             of them may become.
         default_max_tokens: for requests without max_tokens.
-        prefill_tokens: how many tokens of prompts a step reads at most while choices are running.
+        prefill_tokens: how many tokens of prompts a step reads at most, so that running choices go on; None:
+            64 on a CPU, 512 on a GPU.
 
     Raises:
         ModelError: if the model cannot be loaded, or cannot be talked to.
@@ -79,7 +80,7 @@ class ChatEngine:
         max_adapters: int = 8,
         max_cache_tokens: int = 32_768,
         default_max_tokens: int = 1024,
-        prefill_tokens: int = 128,
+        prefill_tokens: int | None = None,
     ) -> None:
         device = pick_device()
         base = load_base_model(source, cache_dir=cache_dir, dtype=_dtype(device), device=device)
@@ -91,7 +92,7 @@ class ChatEngine:
         self._max_batch = max_batch
         self._max_cache_tokens = max_cache_tokens
         self._default_max_tokens = default_max_tokens
-        self._prefill_tokens = prefill_tokens
+        self._prefill_tokens = prefill_tokens or (512 if device.type == "cuda" else 64)
         self._waiting: deque[_Waiting] = deque()
         self._filling: _Filling | None = None
         self._rows: list[Choice] = []
