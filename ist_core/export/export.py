@@ -28,7 +28,7 @@ from ist_core.export.manifest import (
     list_files,
 )
 from ist_core.export.merged import read_merged, write_merged
-from ist_core.export.prompts import check_prompts, encode_prompts
+from ist_core.export.prompts import check_prompts, encode_prompts, window_of
 from ist_core.export.room import check_room
 from ist_core.export.trained import load_trained
 from ist_core.gguf_cache import needs_conversion
@@ -81,6 +81,7 @@ class _Trained:
 
     origin: Origin
     prompts: list[str]
+    window: int
     tokens: list[list[int]]
     logits: list[Tensor]
     parameters: int
@@ -126,7 +127,8 @@ class _Export:
         check_room(folder, trained.parameters, weights)
         self.progress("Asking the trained model")
         prompts = check_prompts(trained.tokenizer)
-        tokens = encode_prompts(trained.tokenizer, prompts)
+        window = window_of(trained.config)
+        tokens = encode_prompts(trained.tokenizer, prompts, window=window)
         logits = ask(trained.model, tokens, device)
         self.progress("Merging the adapter")
         model = trained.merged()
@@ -143,7 +145,7 @@ class _Export:
                 base=base_facts(self.source),
                 progress=self.progress,
             )
-        return _Trained(trained.origin, prompts, tokens, logits, trained.parameters, weights)
+        return _Trained(trained.origin, prompts, window, tokens, logits, trained.parameters, weights)
 
     def _check(self, folder: Path, trained: _Trained, device: torch.device) -> Check:
         """Load what was written, and compare its answers."""
@@ -154,11 +156,12 @@ class _Export:
             raise ExportError(f"the {self.format} export cannot be loaded again: {error}") from error
         self.progress("Asking the exported model")
         nn.Module.eval(nn.Module.to(model, device))
+        own_tokens = encode_prompts(tokenizer, trained.prompts, window=trained.window)
         return compare(
             trained.logits,
             ask(model, trained.tokens, device),
             prompts=trained.prompts,
-            tokens_agree=encode_prompts(tokenizer, trained.prompts) == trained.tokens,
+            tokens_agree=own_tokens == trained.tokens,
             weights=trained.weights,
         )
 
@@ -185,6 +188,7 @@ def _failure(check: Check, format: ExportFormat) -> str:  # noqa: A002  # the sa
     return (
         f"the {format} export is wrong: its logits differ by up to {check.largest_difference:.3g} "
         f"({check.mean_difference:.3g} on average, allowed {limits.largest * spread:.3g} and "
-        f"{limits.mean * spread:.3g}), and it agrees on {check.top1_agreement:.1%} of the next tokens "
-        f"(at least {limits.top1:.0%}); nothing was kept. Export again; if it fails again, use another format"
+        f"{limits.mean * spread:.3g}), its probabilities by {check.mean_divergence:.3g} nats (allowed "
+        f"{limits.divergence:.3g}), and it agrees on {check.top1_agreement:.1%} of the next tokens (at least "
+        f"{limits.top1:.0%}); nothing was kept. Export again; if it fails again, use another format"
     )

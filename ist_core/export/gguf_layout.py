@@ -20,6 +20,7 @@ from transformers import PreTrainedConfig, PreTrainedModel
 from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
 
 from ist_core.errors import ExportUnsupported
+from ist_core.export.prompts import window_of
 
 _ARCHITECTURES = {
     "llama": gguf.MODEL_ARCH.LLAMA,
@@ -111,7 +112,8 @@ def place_tensors(model: PreTrainedModel, matrices: Kind) -> Iterator[PlacedTens
 def add_numbers(writer: gguf.GGUFWriter, config: PreTrainedConfig) -> None:
     """Write the numbers that the architecture is made of."""
     writer.add_vocab_size(config.vocab_size)
-    writer.add_context_length(_context(config))
+    # No wider than attention looks back, because llama.cpp's looks back to the start.
+    writer.add_context_length(window_of(config))
     writer.add_embedding_length(config.hidden_size)
     writer.add_block_count(config.num_hidden_layers)
     writer.add_feed_forward_length(config.intermediate_size)
@@ -147,13 +149,6 @@ def _kind(tensor: torch.Tensor, matrices: Kind) -> Kind:
         return Kind.F32
     block, _ = gguf.GGML_QUANT_SIZES[matrices]
     return matrices if tensor.shape[-1] % block == 0 else Kind.F16
-
-
-def _context(config: PreTrainedConfig) -> int:
-    """The window; no wider than attention looks back, because GGUF's llama looks back to the start."""
-    sliding = config.to_dict().get("sliding_window") if config.model_type == "mistral" else None
-    window = int(config.max_position_embeddings)
-    return min(window, sliding) if sliding else window
 
 
 def _head_size(config: PreTrainedConfig) -> int:

@@ -32,8 +32,6 @@ class Words:
 
     texts: list[str]
     types: list[TokenType]
-    scores: list[float] | None
-    """Only of the kind `llama`."""
 
 
 def add_tokenizer(
@@ -56,13 +54,13 @@ def add_tokenizer(
     # As the tokenizer does, whatever its files say.
     special.add_special_token["bos"] = _begins_with(tokenizer, tokenizer.bos_token_id)
     special.add_special_token["eos"] = _ends_with(tokenizer, tokenizer.eos_token_id)
-    words = _words(content, size, bytewise)
+    words = _words(content, size, None if bytewise else tokenizer.unk_token)
     writer.add_tokenizer_model("gpt2" if bytewise else "llama")
     writer.add_tokenizer_pre((rule or _rule(content)) if bytewise else "default")
     writer.add_token_list(words.texts)
     writer.add_token_types(words.types)
-    if words.scores is not None:
-        writer.add_token_scores(words.scores)
+    if not bytewise:
+        writer.add_token_scores(list(_scores(content, words.texts)))
         writer.add_add_space_prefix(tokenizer.tokenize("a")[0] != "a")
     special.add_to_gguf(writer, quiet=True)
 
@@ -99,7 +97,8 @@ def _rule(content: dict[str, Any]) -> str:
     )
 
 
-def _words(content: dict[str, Any], size: int, bytewise: bool) -> Words:
+def _words(content: dict[str, Any], size: int, unknown: str | None) -> Words:
+    """Return the words by number; `unknown` is the token of the kind `llama` for what it cannot write."""
     texts = {number: text for text, number in content["model"]["vocab"].items()}
     added = {token["id"]: token for token in content["added_tokens"]}
     texts |= {number: token["content"] for number, token in added.items()}
@@ -108,18 +107,17 @@ def _words(content: dict[str, Any], size: int, bytewise: bool) -> Words:
             f"the tokenizer has {max(texts) + 1} tokens and the model has embeddings for {size}: give the "
             "model's own tokenizer"
         )
-    unknown = content["model"].get("unk_token")
-    types = [_type(texts.get(number), added.get(number), unknown, bytewise) for number in range(size)]
+    types = [_type(texts.get(number), added.get(number), unknown) for number in range(size)]
     spelled = [texts.get(number, f"[PAD{number}]") for number in range(size)]
-    return Words(spelled, types, None if bytewise else list(_scores(content, spelled)))
+    return Words(spelled, types)
 
 
-def _type(text: str | None, added: dict[str, Any] | None, unknown: str | None, bytewise: bool) -> TokenType:
+def _type(text: str | None, added: dict[str, Any] | None, unknown: str | None) -> TokenType:
     if text is None:
         return TokenType.UNUSED
-    if not bytewise and text == unknown:
+    if text == unknown:
         return TokenType.UNKNOWN
-    if not bytewise and _BYTE.fullmatch(text):
+    if _BYTE.fullmatch(text):
         return TokenType.BYTE
     if added is None:
         return TokenType.NORMAL

@@ -43,6 +43,8 @@ class Tolerance(Strict):
 
     largest: float
     mean: float
+    divergence: float
+    """In nats."""
     top1: float
     """The least share of positions at which both say the same next token."""
 
@@ -54,11 +56,13 @@ class Check(Strict):
     positions: int
     """Tokens at which the logits of all the vocabulary were compared."""
     largest_difference: float
-    """Between two logits."""
+    """Between two logits, each less the mean of its position, which softmax does not see."""
     mean_difference: float
-    """Of the absolute differences between logits."""
+    """Of the absolute differences."""
     spread: float
     """The standard deviation of the trained model's logits, which the tolerance is measured in."""
+    mean_divergence: float
+    """Of the exported model's next-token probabilities from the trained one's: Kullback-Leibler, in nats."""
     top1_agreement: float
     tokens_agree: bool
     """Whether the export's own tokenizer makes the same tokens of the prompts."""
