@@ -21,6 +21,7 @@ from api.routes import (
     chat,
     checkpoints,
     deliveries,
+    exports,
     files,
     health,
     job_list,
@@ -102,7 +103,19 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 def _v1() -> APIRouter:
     """The routes that need a key; a plan and the stream check it by themselves."""
     guarded = APIRouter(prefix="/v1", dependencies=[Depends(require_key)])
-    for resource in (files, tokens, uploads, job_list, jobs, pauses, checkpoints, series, models, quota):
+    for resource in (
+        files,
+        tokens,
+        uploads,
+        job_list,
+        jobs,
+        pauses,
+        checkpoints,
+        series,
+        exports,
+        models,
+        quota,
+    ):
         guarded.include_router(resource.router)
     guarded.include_router(reproduction.router)
     guarded.include_router(samples.router)

@@ -1,15 +1,18 @@
-"""The queue's producer: a wake-up that holds only a job's id. PostgreSQL holds the job."""
+"""The queue's producer: a wake-up that holds only the id of a job or an export. PostgreSQL holds the rest."""
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 
 from celery import Celery
 from kombu.exceptions import OperationalError
+from sqlalchemy.orm import Session
 
 from store.database import DATABASE_AWAY, Database
+from store.export_runs import mark_export_sent
 from store.jobs import mark_sent
-from store.settings import TRAIN_TASK, Settings
+from store.settings import EXPORT_TASK, TRAIN_TASK, Settings
 
 TIMEOUT_SECONDS = 2.0
 
@@ -38,16 +41,23 @@ class JobQueue:
 
     def wake(self, job_id: str) -> None:
         """Send a job's wake-up and note it, in a transaction of its own; call it after the job's commit."""
+        self._send(TRAIN_TASK, job_id, mark_sent)
+
+    def wake_export(self, export_id: str) -> None:
+        """The same for an export."""
+        self._send(EXPORT_TASK, export_id, mark_export_sent)
+
+    def _send(self, task: str, identifier: str, mark: Callable[[Session, str], None]) -> None:
         try:
-            self._celery.send_task(TRAIN_TASK, [job_id], queue=self._queue, ignore_result=True, retry=False)
+            self._celery.send_task(task, [identifier], queue=self._queue, ignore_result=True, retry=False)
         except (OperationalError, OSError) as error:
-            logger.warning("job %s: its wake-up could not be sent, the scheduler will: %s", job_id, error)
+            logger.warning("%s: its wake-up could not be sent, the scheduler will: %s", identifier, error)
             return
         try:
             with self._database.session() as session:
-                mark_sent(session, job_id)
+                mark(session, identifier)
         except DATABASE_AWAY as error:
-            logger.warning("job %s: its wake-up was sent but not noted: %s", job_id, error)
+            logger.warning("%s: its wake-up was sent but not noted: %s", identifier, error)
 
     def close(self) -> None:
         """Close the connections to the broker."""

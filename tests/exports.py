@@ -60,6 +60,13 @@ def taken(database: Database, *, lease_seconds: float = 30.0) -> ExportClaim:
     return held
 
 
+def taken_until(database: Database, export_id: str) -> ExportClaim:
+    """Claim exports until it is this one's turn: other tests may have left some in the queue."""
+    while (held := taken(database)).export_id != export_id:
+        pass
+    return held
+
+
 def finished(
     database: Database, objects: ObjectStore, held: ExportClaim, files: dict[str, bytes]
 ) -> Export | None:

@@ -9,12 +9,14 @@ from fastapi.responses import StreamingResponse
 
 from api.download import download_answers, send_archive
 from api.errors import bad_request, not_found
+from api.export_ends import drop_files
 from api.routes.dependencies import ERRORS, After, Identifier, Limit, OpenServices, Tx
 from api.routes.jobs import the_job
 from api.transaction import ProjectTransaction
 from api.wire.checkpoints import CheckpointObject, DeletedCheckpoint, checkpoint_object
 from api.wire.common import ListWithEnds, with_ends
 from store.checkpoints import adapter_files, delete_checkpoint, find_checkpoint, list_checkpoints
+from store.exports import delete_exports_of
 from store.states import TERMINAL
 from store.tables import Checkpoint
 from store.tuned_models import checkpoint_model_id
@@ -66,6 +68,7 @@ def delete(
     delete_checkpoint(tx.tenant, checkpoint)
     for file in checkpoint.files:
         tx.after_commit(partial(services.objects.delete, checkpoint.prefix + file["path"]))
+    drop_files(tx, services, delete_exports_of(tx.tenant, [checkpoint_model_id(job, checkpoint.step)]))
     return DeletedCheckpoint(id=checkpoint_id)
 
 

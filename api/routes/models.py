@@ -10,10 +10,12 @@ from fastapi.responses import StreamingResponse
 
 from api.download import download_answers, send_archive
 from api.errors import ApiError, bad_request
+from api.export_ends import drop_files
 from api.routes.dependencies import ERRORS, OpenServices, Tx
 from api.services import Services
 from api.transaction import ProjectTransaction
 from api.wire.models import DeletedModel, ModelList, ModelObject, base_model_object, tuned_model_object
+from store.exports import delete_exports_of
 from store.tables import TunedModel
 from store.tuned_models import artifact_keys, delete_tuned_model, get_tuned_model, list_tuned_models
 
@@ -53,13 +55,14 @@ def retrieve(model: ModelName, services: OpenServices, tx: Tx) -> ModelObject:
 
 @router.delete("/{model}")  # tuned models have no slash in their names
 def delete(model: ModelName, services: OpenServices, tx: Tx) -> DeletedModel:
-    """Delete a tuned model with its artifacts. Its job stays, and so do the job's checkpoints and files."""
+    """Delete a tuned model with its artifacts and exports. Its job stays, with its checkpoints and files."""
     _tuned_model(model, services, tx)
     deleted = delete_tuned_model(tx.tenant, model)
     if deleted is None:  # another request was first
         raise no_such_model(model)
     for key in artifact_keys(deleted):
         tx.after_commit(partial(services.objects.delete, key))
+    drop_files(tx, services, delete_exports_of(tx.tenant, [model]))
     return DeletedModel(id=model)
 
 
@@ -68,7 +71,8 @@ def no_such_model(model: str) -> ApiError:
     return ApiError(404, f"No such model: {model}", code="model_not_found", param="model")
 
 
-def _tuned_model(model: str, services: Services, tx: ProjectTransaction) -> TunedModel:
+def refuse_base_model(model: str, services: Services) -> None:
+    """Raise ApiError for a model that no job made."""
     if model in services.catalog.names():
         raise bad_request(
             f"model: {model!r} is a base model, which is not this service's to give or delete; "
@@ -76,6 +80,10 @@ def _tuned_model(model: str, services: Services, tx: ProjectTransaction) -> Tune
             param="model",
             code="base_model",
         )
+
+
+def _tuned_model(model: str, services: Services, tx: ProjectTransaction) -> TunedModel:
+    refuse_base_model(model, services)
     tuned = get_tuned_model(tx.tenant, model)
     if tuned is None:
         raise no_such_model(model)

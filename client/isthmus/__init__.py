@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from isthmus.async_client import AsyncIsthmus as AsyncIsthmus
+    from isthmus.async_export import AsyncExport as AsyncExport
     from isthmus.async_job import AsyncJob as AsyncJob
     from isthmus.errors import APIError as APIError
     from isthmus.errors import AuthenticationFailed as AuthenticationFailed
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from isthmus.errors import Conflict as Conflict
     from isthmus.errors import ConnectionFailed as ConnectionFailed
     from isthmus.errors import DownloadCorrupted as DownloadCorrupted
+    from isthmus.errors import ExportUnsuccessful as ExportUnsuccessful
     from isthmus.errors import IsthmusError as IsthmusError
     from isthmus.errors import JobUnsuccessful as JobUnsuccessful
     from isthmus.errors import MissingExtra as MissingExtra
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from isthmus.errors import UnexpectedAnswer as UnexpectedAnswer
     from isthmus.errors import WaitTimedOut as WaitTimedOut
     from isthmus.sync_client import Isthmus as Isthmus
+    from isthmus.sync_export import Export as Export
     from isthmus.sync_job import Job as Job
     from isthmus.types.stream import CheckpointUpdate as CheckpointUpdate
     from isthmus.types.stream import EvaluationUpdate as EvaluationUpdate
@@ -44,6 +47,7 @@ _ERRORS = (
     "Conflict",
     "ConnectionFailed",
     "DownloadCorrupted",
+    "ExportUnsuccessful",
     "IsthmusError",
     "JobUnsuccessful",
     "MissingExtra",
@@ -57,8 +61,10 @@ _ERRORS = (
 )
 _UPDATES = ("CheckpointUpdate", "EvaluationUpdate", "JobUpdate", "LogLine", "OtherUpdate", "StepUpdate")
 _HOMES = {
+    "AsyncExport": "isthmus.async_export",
     "AsyncIsthmus": "isthmus.async_client",
     "AsyncJob": "isthmus.async_job",
+    "Export": "isthmus.sync_export",
     "Isthmus": "isthmus.sync_client",
     "Job": "isthmus.sync_job",
     **dict.fromkeys(_ERRORS, "isthmus.errors"),

@@ -13,8 +13,9 @@ IsthmusError
 │   └── ServerError         500 and above
 ├── UnexpectedAnswer        an answer of another shape than the service's
 ├── DownloadCorrupted       bytes that do not have the hash they should
-├── WaitTimedOut            the job has not ended yet
+├── WaitTimedOut            the job or export has not ended yet
 ├── JobUnsuccessful         the job failed or was cancelled, and the caller wanted a success
+├── ExportUnsuccessful      the same of an export
 └── MissingExtra            an optional package is not installed
 """
 
@@ -47,7 +48,7 @@ class DownloadCorrupted(IsthmusError):
 
 
 class WaitTimedOut(IsthmusError, TimeoutError):
-    """The job has not ended within the time; it goes on."""
+    """The job or export has not ended within the time; it goes on."""
 
 
 class JobUnsuccessful(IsthmusError):
@@ -57,6 +58,16 @@ class JobUnsuccessful(IsthmusError):
         super().__init__(message)
         self.job_id = job_id
         self.state = state
+        self.code = code
+
+
+class ExportUnsuccessful(IsthmusError):
+    """The export failed or was cancelled."""
+
+    def __init__(self, message: str, *, export_id: str, status: str, code: str | None) -> None:
+        super().__init__(message)
+        self.export_id = export_id
+        self.status = status
         self.code = code
 
 

@@ -13,10 +13,17 @@ from schemathesis.generation import GenerationMode
 
 SEMANTIC = frozenset(
     {
+        "adapter_is_there",
         "base_model",
         "conflicting_parameters",
         "default_project",
+        "export_cancelled",
+        "export_ended",
+        "export_failed",
+        "export_not_ready",
+        "export_pushed",
         "file_in_use",
+        "hub_disabled",
         "idempotency_key_reused",
         "invalid_url",
         "tokenizer_unavailable",

@@ -17,12 +17,14 @@ from fastapi.routing import APIRoute, APIWebSocketRoute
 import api.routes
 from api.openapi import document
 from store import runs
+from store.objects import LocalObjects
 from store.workers import Device, beat, leave
 from tests.contract.conftest import DATA, Service
 from tests.contract.errors import JOBS, check_error
 from tests.contract.samples import sample
 from tests.contract.tenants import PROJECTS, Member, join, stream_refusal
 from tests.contract.worker import Run
+from tests.exports import finished, taken
 
 PLAN = "/v1/fine_tuning/plan"
 ROUTES = sorted(f"{verb.upper()} {path}" for path, verbs in document()["paths"].items() for verb in verbs)
@@ -62,8 +64,13 @@ def victim(service: Service) -> Victim:
         ids["checkpoint_id"] = checkpoint["id"]
         ids["webhook_id"] = http.post("/v1/webhooks", json={"url": "https://example.com/"}).json()["id"]
         ids["model"] = run.succeed(samples=[sample(1)])
+        exports = f"/v1/models/{ids['model']}/exports"
+        ids["export_id"] = http.post(exports, json={"format": "merged"}).json()["id"]
+        ids["name"] = "model.safetensors"
         (delivery,) = http.get(f"/v1/webhooks/{ids['webhook_id']}/deliveries").json()["data"]
         ids["delivery_id"] = delivery["id"]
+    objects = LocalObjects(service.settings.objects_dir)
+    assert finished(service.database, objects, taken(service.database), {ids["name"]: b"weights"})
     return Victim(member, ids)
 
 
@@ -205,6 +212,22 @@ def check_model_delete(victim: Victim, stranger: Member) -> None:
         assert own.get(f"{address}/archive").status_code == 200
 
 
+def check_new_export(victim: Victim, stranger: Member) -> None:
+    exports = f"/v1/models/{victim.ids['model']}/exports"
+    with victim.member.service.http() as own, stranger.service.http() as http:
+        check_error(
+            http.post(exports, json={"format": "gguf_f16"}), 404, code="model_not_found", param="model"
+        )
+        assert len(own.get(exports).json()["data"]) == 1
+
+
+def check_export_delete(victim: Victim, stranger: Member) -> None:
+    address = f"/v1/models/{victim.ids['model']}/exports/{victim.ids['export_id']}"
+    with victim.member.service.http() as own, stranger.service.http() as http:
+        check_error(http.delete(address), 404, code="model_not_found", param="model")
+        assert own.get(f"{address}/content").status_code == 200
+
+
 def check_checkpoint_delete(victim: Victim, stranger: Member) -> None:
     job = f"{JOBS}/{victim.ids['job_id']}/checkpoints"
     address = f"{job}/{victim.ids['checkpoint_id']}"
@@ -296,6 +319,8 @@ CASES: dict[str, Callable[[Victim, Member], None]] = {
     "POST /v1/webhooks/{webhook_id}/test": check_webhook_changes,
     "DELETE /v1/models/{model}": check_model_delete,
     "DELETE /v1/fine_tuning/jobs/{job_id}/checkpoints/{checkpoint_id}": check_checkpoint_delete,
+    "POST /v1/models/{model}/exports": check_new_export,
+    "DELETE /v1/models/{model}/exports/{export_id}": check_export_delete,
 }
 """Routes that name no object in their path, need a body or delete; the others are asked for the victim's."""
 

@@ -1,4 +1,4 @@
-"""Waiting for the end of a job, also through times when the service is away."""
+"""Waiting for the end of a job or an export, also through times when the service is away."""
 
 from __future__ import annotations
 
@@ -9,25 +9,26 @@ from isthmus.core.fetching import fetch
 from isthmus.core.request import Request
 from isthmus.core.retries import Retries
 from isthmus.errors import ConnectionFailed, JobUnsuccessful, ServerError, WaitTimedOut
+from isthmus.types.exports import ExportFields
 from isthmus.types.jobs import JobFields
 
 FIRST_INTERVAL = 0.5
 AWAY_SECONDS = 300.0
 """So long a service may be away before a waiting caller is told."""
 
-J = TypeVar("J", bound=JobFields)
+Ending = TypeVar("Ending", bound=JobFields | ExportFields)
 
 
 def until_ended(
     request: Request,
-    model: type[J],
+    model: type[Ending],
     retries: Retries,
     context: object,
     *,
     timeout: float | None,
     poll_interval: float,
-) -> Operation[J]:
-    """The job, once it has ended; asked for every `poll_interval` seconds, at first more often.
+) -> Operation[Ending]:
+    """The job or export, once it has ended; asked for every `poll_interval` seconds, at first more often.
 
     Raises WaitTimedOut after `timeout` seconds (None: never), and what a request raises; a service that is
     away is waited for, five minutes at most.
@@ -37,13 +38,13 @@ def until_ended(
     interval = min(FIRST_INTERVAL, poll_interval)
     while True:
         try:
-            job = yield from fetch(request, model, retries, context)
+            found = yield from fetch(request, model, retries, context)
         except (ConnectionFailed, ServerError):
             if (yield Now()) - heard > AWAY_SECONDS:
                 raise
         else:
-            if job.ended:
-                return job
+            if found.ended:
+                return found
             heard = yield Now()
         now: float = yield Now()
         if timeout is not None and now - begun + interval > timeout:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TypeAlias
 
+from isthmus.async_driver import AsyncDriver
 from isthmus.core.download import save
 from isthmus.core.effects import Operation
 from isthmus.core.fetching import fetch
@@ -13,6 +14,8 @@ from isthmus.core.retries import Retries
 from isthmus.errors import IsthmusError
 from isthmus.resources import job_requests
 from isthmus.resources.base import AsyncResource, Resource
+from isthmus.resources.exports import AsyncExports, Exports
+from isthmus.sync_driver import SyncDriver
 from isthmus.types.base import Deleted
 from isthmus.types.models import Model, ModelList
 
@@ -23,6 +26,10 @@ Saved: TypeAlias = list[Path]
 
 class Models(Resource):
     """Models that the key's project can use."""
+
+    def __init__(self, driver: SyncDriver) -> None:
+        super().__init__(driver)
+        self.exports = Exports(driver)
 
     def list(self) -> Listing:
         """Every model: tuned ones, newest first, then the base models by name."""
@@ -41,12 +48,16 @@ class Models(Resource):
         return self._driver.run(save(_archive(model), Path(path), self._driver.options.retries))
 
     def delete(self, model: str) -> Deleted:
-        """Delete a tuned model and its files; its job stays, with its checkpoints."""
+        """Delete a tuned model with its files and exports; its job stays, with its checkpoints."""
         return self._fetch(delete(f"{PATH}/{part(model)}"), Deleted)
 
 
 class AsyncModels(AsyncResource):
     """Models that the key's project can use."""
+
+    def __init__(self, driver: AsyncDriver) -> None:
+        super().__init__(driver)
+        self.exports = AsyncExports(driver)
 
     async def list(self) -> Listing:
         """Every model: tuned ones, newest first, then the base models by name."""
@@ -65,7 +76,7 @@ class AsyncModels(AsyncResource):
         return await self._driver.run(save(_archive(model), Path(path), self._driver.options.retries))
 
     async def delete(self, model: str) -> Deleted:
-        """Delete a tuned model and its files; its job stays, with its checkpoints."""
+        """Delete a tuned model with its files and exports; its job stays, with its checkpoints."""
         return await self._fetch(delete(f"{PATH}/{part(model)}"), Deleted)
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Unpack, get_args, get_origin, get_type_hints, is_typeddict
 
 import pytest
-from isthmus import Isthmus, Job
+from isthmus import Export, Isthmus, Job
 from isthmus.types.base import Deleted, Page
 from isthmus.types.chat import ChatChunk, ChatCompletion
 from isthmus.types.files import File, TokenCounts, UploadPart, UploadSession
@@ -27,6 +27,7 @@ from tests.unit.client.schemas import Schema, differences, needed_keys
 
 DOCUMENT: dict[str, Any] = json.loads(Path("openapi.json").read_text())
 JOB = "/v1/fine_tuning/jobs/{job_id}"
+EXPORTS = "/v1/models/{model}/exports"
 PROJECT = "/v1/organization/projects/{project_id}"
 client = Isthmus(api_key="isk-1")
 
@@ -77,6 +78,13 @@ OPERATIONS = {
     "GET /v1/models/{model}": Operation(client.models.retrieve, Model),
     "GET /v1/models/{model}/archive": Operation(client.models.archive),
     "DELETE /v1/models/{model}": Operation(client.models.delete, Deleted),
+    f"POST {EXPORTS}": Operation(client.models.exports.create, Export),
+    f"GET {EXPORTS}": Operation(client.models.exports.list, Page[Export]),
+    f"GET {EXPORTS}/{{export_id}}": Operation(client.models.exports.retrieve, Export),
+    f"POST {EXPORTS}/{{export_id}}/cancel": Operation(client.models.exports.cancel, Export),
+    f"DELETE {EXPORTS}/{{export_id}}": Operation(client.models.exports.delete, Deleted),
+    f"GET {EXPORTS}/{{export_id}}/content": Operation(Export.archive),
+    f"GET {EXPORTS}/{{export_id}}/files/{{name}}": Operation(Export.download),
     "POST /v1/chat/completions": Operation(
         client.chat.create, ChatCompletion, {"stream": "", "stream_options": ""}
     ),
@@ -195,8 +203,9 @@ def test_a_difference_is_found() -> None:
 
 
 def _bound(operation: Operation) -> set[str]:
-    """What a job's own methods know without being told."""
-    return {"job_id", "path"} if operation.method.__module__.endswith("sync_job") else set()
+    """What a job's or an export's own methods know without being told."""
+    known = {"sync_job": {"job_id", "path"}, "sync_export": {"model", "export_id", "name"}}
+    return known.get(operation.method.__module__.rpartition(".")[2], set())
 
 
 def _parameters(operation: dict[str, Any]) -> dict[str, Schema]:

@@ -6,10 +6,11 @@ import inspect
 import re
 
 import pytest
-from isthmus import AsyncIsthmus, AsyncJob, Isthmus, Job
+from isthmus import AsyncExport, AsyncIsthmus, AsyncJob, Export, Isthmus, Job
 
 CLIENTS = Isthmus(api_key="isk-1"), AsyncIsthmus(api_key="isk-1")
-PAIRS = [(Isthmus, AsyncIsthmus), (Job, AsyncJob)] + [
+OF_MODELS = type(CLIENTS[0].models.exports), type(CLIENTS[1].models.exports)
+PAIRS = [(Isthmus, AsyncIsthmus), (Job, AsyncJob), (Export, AsyncExport), OF_MODELS] + [
     (type(resource), type(getattr(CLIENTS[1], name)))
     for name, resource in sorted(vars(CLIENTS[0]).items())
     if not name.startswith("_")
