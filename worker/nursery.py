@@ -103,7 +103,7 @@ class _Nursery:
         code = 1
         try:
             os.setpgid(0, 0)
-            _take_over(request, descriptors)
+            _take_over(request, descriptors, self._settings)
             self._set_threads(self._threads)
             self._run.begin(request.job_id, request.attempt, self._held)
             code = 0
@@ -117,7 +117,7 @@ class _Nursery:
             os._exit(code)
 
 
-def _take_over(request: Request, descriptors: list[int]) -> None:
+def _take_over(request: Request, descriptors: list[int], settings: Settings) -> None:
     from setproctitle import setproctitle
 
     stdin, log = descriptors
@@ -126,7 +126,9 @@ def _take_over(request: Request, descriptors: list[int]) -> None:
     for descriptor in descriptors:
         os.close(descriptor)
     os.environ.update(request.environment)
-    setproctitle(f"{sys.executable} -m worker.run {request.job_id} {request.attempt}")
+    # The title overwrites what the system shows of the environment, so it says whose trainer this is.
+    title = f"{sys.executable} -m worker.run {request.job_id} {request.attempt} (data in {settings.data_dir})"
+    setproctitle(title)
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from tests.e2e.service import Service, command_line, wait_until
 
 PARTS: dict[str, Callable[[str], bool]] = {
     "trainer": lambda command: "-m worker.run " in command,
+    "nursery": lambda command: command.endswith("-m worker.nursery"),
     "worker": lambda command: command.endswith("-m worker"),
     "redis": lambda command: "redis-server" in command or "valkey-server" in command,
     "api": lambda command: "-m api " in command,
