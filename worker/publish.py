@@ -64,7 +64,8 @@ class Publication:
         """What the run's result names; its checkpoints, which lie beside, are no part of the model."""
         result = self._result
         adapter = [path for path in (self._output / result.adapter_dir).rglob("*") if path.is_file()]
-        return sorted([*adapter, self._output / result.report, self._output / result.steps_csv])
+        named = (result.report, result.steps_csv, result.samples)
+        return sorted([*adapter, *(self._output / path for path in named if path is not None)])
 
     def _write_rows(self, session: Session, results: ObjectInfo, artifacts: list[ObjectInfo]) -> Job:
         job = jobs.get_job(session, self._job_id, for_update=True)

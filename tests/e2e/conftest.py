@@ -1,13 +1,15 @@
-"""One stack for all end-to-end tests, with a tiny random model in its models folder."""
+"""One stack for all end-to-end tests, with a tiny random model in its models folder, under two names."""
 
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from ist_core.catalog import SMOLLM2
 from tests.e2e import service
 from tests.open_folder import open_folder
 from tests.tiny_model import make_tiny_model
@@ -28,7 +30,8 @@ def stack() -> Iterator[service.Service]:
 
 
 def _running(data_dir: Path) -> Iterator[service.Service]:
-    make_tiny_model(data_dir / "models" / "tiny", layers=LAYERS)
+    tiny = make_tiny_model(data_dir / "models" / "tiny", layers=LAYERS)
+    shutil.copytree(tiny, data_dir / "models" / SMOLLM2)  # in place of the real one, for the examples
     running = service.start(data_dir)
     yield running
     if running.process.poll() is None:

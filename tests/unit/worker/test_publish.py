@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -60,6 +61,21 @@ def test_the_job_succeeds_with_model_file_and_report(
         assert [
             file.id for file in list_files(tenant(session), purpose=RESULTS_PURPOSE).rows
         ] == stored.result_files
+
+
+def test_the_answers_of_an_evaluation_are_an_artifact(
+    database: Database, objects: LocalObjects, output: Path
+) -> None:
+    (output / "samples.jsonl").write_text("{}\n")
+    held = claimed(database)
+    result = replace(RESULT, samples="samples.jsonl")
+    job = Publication(objects, held.job_id, held.attempt, output, result).publish(database)
+    with database.session() as session:
+        model = get_tuned_model_of_job(tenant(session), job.id)
+    assert model is not None
+    assert "samples.jsonl" in {item["path"] for item in model.artifacts}
+    with objects.open(f"{model.prefix}samples.jsonl") as stored:
+        assert stored.read() == b"{}\n"
 
 
 def test_a_commit_whose_answer_was_lost_is_not_done_twice(
