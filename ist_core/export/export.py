@@ -14,7 +14,7 @@ from ist_core.artifacts import versions
 from ist_core.base_facts import base_facts
 from ist_core.catalog import ModelSource
 from ist_core.device import pick_device
-from ist_core.errors import ExportError, ModelError
+from ist_core.errors import ExportError, MemoryExhausted
 from ist_core.export.check import ask, compare
 from ist_core.export.gguf_file import read_back, write_gguf
 from ist_core.export.gguf_layout import architecture_of
@@ -69,9 +69,14 @@ def export_model(
         EngineError: base model or adapter cannot be read.
     """
     export = _Export(source, adapter, format, weights, name or source.name, cache_dir, progress)
-    with storing("the export", then="export again"), whole_folder(output_dir) as folder:
-        manifest = export.fill(folder)
-        (folder / MANIFEST).write_text(manifest.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    try:
+        with storing("the export", then="export again"), whole_folder(output_dir) as folder:
+            manifest = export.fill(folder)
+            (folder / MANIFEST).write_text(manifest.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    except (MemoryError, torch.OutOfMemoryError) as error:
+        raise MemoryExhausted(
+            "memory ran out; an export needs 4 bytes for each parameter of the model, and some for one tensor"
+        ) from error
     return manifest
 
 
@@ -152,14 +157,19 @@ class _Export:
         self.progress("Loading the export from its files")
         try:
             model, tokenizer = self._read(folder)
-        except (OSError, ValueError, KeyError, RuntimeError, ModelError) as error:
+        except Exception as error:  # tokenizers raises nothing narrower
             raise ExportError(f"the {self.format} export cannot be loaded again: {error}") from error
         self.progress("Asking the exported model")
         nn.Module.eval(nn.Module.to(model, device))
+        logits = ask(model, trained.tokens, device)
+        if not all(answer.isfinite().all() for answer in logits):
+            raise ExportError(
+                f"the {self.format} export is wrong: its logits are not finite; nothing was kept"
+            )
         own_tokens = encode_prompts(tokenizer, trained.prompts, window=trained.window)
         return compare(
             trained.logits,
-            ask(model, trained.tokens, device),
+            logits,
             prompts=trained.prompts,
             tokens_agree=own_tokens == trained.tokens,
             weights=trained.weights,

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import cast
 
 import torch
-from peft import PeftModel
+from peft import PeftModel, get_peft_model_state_dict
+from safetensors import safe_open
 from transformers import AutoConfig, AutoTokenizer, PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 import ist_core.bottleneck  # noqa: F401  # so that peft knows the adapters when it reads their config
@@ -73,6 +74,7 @@ def load_trained(source: ModelSource, adapter: Path, *, cache_dir: Path, device:
         warnings.filterwarnings("ignore", "`is_gradient_checkpointing` is deprecated", FutureWarning)
         try:
             model = PeftModel.from_pretrained(base.model, str(adapter)).eval()
+            _check_whole(model, adapter)
         except (OSError, ValueError, KeyError, RuntimeError) as error:
             reason = str(error).partition("\n")[0]
             raise AdapterError(f"the adapter does not fit {source.name!r}: {reason}") from error
@@ -98,6 +100,15 @@ def _method(adapter: Path) -> str:
             "adapter type lora, which can be merged"
         )
     return method
+
+
+def _check_whole(model: PeftModel, adapter: Path) -> None:
+    """Raise ValueError unless the model took up each tensor of the adapter: peft passes over the others."""
+    taken = get_peft_model_state_dict(model, save_embedding_layers=False).keys()
+    with safe_open(adapter / _WEIGHTS, framework="pt") as file:
+        stored = set(file.keys())
+    if different := sorted(stored ^ set(taken)):
+        raise ValueError(f"{len(different)} tensors have no counterpart, such as {different[0]}")
 
 
 def _tokenizer(adapter: Path, of_base: PreTrainedTokenizerBase) -> PreTrainedTokenizerBase:
