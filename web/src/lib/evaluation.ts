@@ -1,8 +1,9 @@
 /** How a job's answers were judged: scores before and after, and what a score says of one answer. */
 
+import { significant } from "./format";
 import type { Job, Sample } from "./types";
 
-type ScoreChange = Pick<NonNullable<Job["evaluation"]>["scores"][string], "before" | "after">;
+export type Evaluation = NonNullable<Job["evaluation"]>;
 export type Mark = "right" | "wrong" | "partly" | "unmarked";
 
 /** A score's name for people. */
@@ -16,11 +17,40 @@ export function markOf(score: number | null | undefined): Mark {
   return score >= 1 ? "right" : score <= 0 ? "wrong" : "partly";
 }
 
-/** "+0.25" */
-export function change({ before, after }: ScoreChange): string | null {
-  if (before === null || after === null) return null;
+/** A measure before and after training, in words. */
+export interface Change {
+  name: string;
+  before: string;
+  after: string;
+  /** By how much, with its sign; null: one of the two is not known. */
+  by: string | null;
+  isBetter: boolean | null;
+}
+
+/** The scores of the answers, then what is known without any. */
+export function changes({ scores, valid_loss: loss, valid_mean_token_accuracy: accuracy, valid_reward_accuracy: reward, rows }: Evaluation): Change[] {
+  const scored = Object.entries(scores).map(([name, told]) => {
+    const some = told.rows < rows ? `, of ${told.rows} rows` : "";
+    return change(`${scoreName(name)}${some}`, told, fixed);
+  });
+  return [
+    ...scored,
+    ...(loss ? [change("validation loss", loss, significant, -1)] : []),
+    ...(accuracy ? [change("token accuracy", accuracy, fixed)] : []),
+    ...(reward ? [change("preferences told", reward, fixed)] : []),
+  ];
+}
+
+const fixed = (value: number | null) => value?.toFixed(2) ?? "–";
+
+/** `better` is the sign of a change for the better. */
+function change(name: string, { before, after }: { before: number | null; after: number | null }, write: (value: number | null) => string, better = 1): Change {
+  const told = { name, before: write(before), after: write(after) };
+  if (before === null || after === null) return { ...told, by: null, isBetter: null };
   const by = after - before;
-  return by === 0 ? "no change" : `${by > 0 ? "+" : "−"}${Math.abs(by).toFixed(2)}`;
+  // What reads the same is no change.
+  if (told.before === told.after) return { ...told, by: "no change", isBetter: null };
+  return { ...told, by: `${by > 0 ? "+" : "−"}${write(Math.abs(by))}`, isBetter: by * better > 0 };
 }
 
 /** The longest prompt that an address of the page may hold. */

@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 
 import { configuration, flat } from "./configuration";
 import { secondsLeft } from "./eta";
-import { change, markOf, promptOf, scoreName } from "./evaluation";
+import { changes, markOf, promptOf, type Evaluation } from "./evaluation";
 import { bytes, duration, plain, plural, significant, span, tick } from "./format";
 import { jobsPath } from "./api";
 import { memoryOf } from "./memory";
@@ -121,11 +121,22 @@ test("a run's memory is read from its report", () => {
   expect(memoryOf({ report: null } as unknown as Job)).toBeNull();
 });
 
-test("a score before and after, and as a mark on an answer", () => {
-  const changes = [{ before: 0.125, after: 0.5 }, { before: 0.5, after: 0.25 }, { before: 0.5, after: 0.5 }, { before: null, after: 0.2 }];
-  expect(changes.map(change)).toEqual(["+0.38", "−0.25", "no change", null]);
+test("an evaluation in words: what is better is known of each measure", () => {
+  const evaluation = {
+    rows: 8,
+    scores: { exact_match: { before: 0.125, after: 0.5, rows: 8 }, json_fields: { before: 0.5, after: 0.25, rows: 6 }, choice: { before: null, after: 0.2, rows: 8 } },
+    valid_loss: { before: 6.0047, after: 5.7109 },
+    valid_mean_token_accuracy: { before: 0.5, after: 0.501 },
+    valid_reward_accuracy: null,
+  } as unknown as Evaluation;
+  expect(changes(evaluation)).toEqual([
+    { name: "exact match", before: "0.13", after: "0.50", by: "+0.38", isBetter: true },
+    { name: "json fields, of 6 rows", before: "0.50", after: "0.25", by: "−0.25", isBetter: false },
+    { name: "choice", before: "–", after: "0.20", by: null, isBetter: null },
+    { name: "validation loss", before: "6.005", after: "5.711", by: "−0.2938", isBetter: true },
+    { name: "token accuracy", before: "0.50", after: "0.50", by: "no change", isBetter: null },
+  ]);
   expect([1, 0, 0.4, null, undefined].map(markOf)).toEqual(["right", "wrong", "partly", "unmarked", "unmarked"]);
-  expect(scoreName("exact_match")).toBe("exact match");
 });
 
 test("a sample with one message can be asked again in the playground", () => {
