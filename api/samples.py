@@ -25,10 +25,10 @@ def sample_page(
 
     Raises UnknownCursor.
     """
-    samples = map(_sample, lines)
-    if after is not None and not any(sample.id == after for sample in samples):
+    told = map(orjson.loads, lines)
+    if after is not None and not any(_id(sample) == after for sample in told):
         raise UnknownCursor(after)
-    return page_of(list(islice(filter(choose, samples), limit + 1)), limit)
+    return page_of(list(islice(filter(choose, map(_sample, told)), limit + 1)), limit)
 
 
 def chooser(only: Wanted | None, score: str | None) -> Choose:
@@ -49,9 +49,12 @@ def chooser(only: Wanted | None, score: str | None) -> Choose:
     return choose
 
 
-def _sample(line: bytes) -> SampleObject:
-    told: dict[str, Any] = orjson.loads(line)
-    return SampleObject.model_validate({**told, "id": f"sample-{told['row']}"})
+def _id(told: dict[str, Any]) -> str:
+    return f"sample-{told['row']}"
+
+
+def _sample(told: dict[str, Any]) -> SampleObject:
+    return SampleObject.model_validate({**told, "id": _id(told)})
 
 
 def _worth(sample: SampleObject, score: str | None) -> tuple[float | None, float | None]:

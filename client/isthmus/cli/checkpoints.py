@@ -11,6 +11,7 @@ from isthmus.cli.arguments import JobId, Limit, first, page_size
 from isthmus.cli.session import Session, command
 from isthmus.cli.view.figures import number_text, size_text, time_text
 from isthmus.cli.view.tables import table
+from isthmus.types.jobs import CheckpointMetrics
 
 app = typer.Typer(no_args_is_help=True, help="Checkpoints of a job: list, download, delete.")
 
@@ -26,7 +27,7 @@ def list_checkpoints(session: Session, job_id: JobId, limit: Limit = 20) -> None
             checkpoint.id,
             checkpoint.step_number,
             number_text(checkpoint.metrics.train_loss),
-            number_text(checkpoint.metrics.valid_loss),
+            number_text(_valid_loss(checkpoint.metrics)),
             size_text(sum(file.bytes for file in checkpoint.files)),
             "yes" if checkpoint.resumable else "",
             time_text(checkpoint.created_at),
@@ -59,3 +60,8 @@ def delete(session: Session, job_id: JobId, checkpoint_id: CheckpointId) -> None
     """Delete a checkpoint of a job that has ended."""
     gone = session.client.checkpoints.delete(job_id, checkpoint_id)
     session.terminal.show(gone, f"deleted {gone.id}")
+
+
+def _valid_loss(metrics: CheckpointMetrics) -> float | None:
+    """Of as many rows as were looked at."""
+    return metrics.valid_loss if metrics.full_valid_loss is None else metrics.full_valid_loss

@@ -9,7 +9,7 @@ from typing import Protocol
 import httpx2
 from rich.live import Live
 
-from isthmus import Job, JobUpdate, LogLine, StepUpdate
+from isthmus import EvaluationUpdate, Job, JobUpdate, LogLine, StepUpdate
 from isthmus.cli.connection import Connection
 from isthmus.cli.exits import FAILED, INTERRUPTED, OK
 from isthmus.cli.session import Session
@@ -123,6 +123,8 @@ class LineWatcher:
                     self._say(f"{job.state}  {progress.waiting_text()}".rstrip())
             case LogLine(data=event):
                 self._say(f"{clock_text(event.created_at)}  {event.message}", LEVELS.get(event.level, ""))
+            case EvaluationUpdate(data=evaluation):
+                progress.evaluation = evaluation
             case StepUpdate(data=step):
                 progress.take_step(step)
                 every = max(1, (progress.total or 0) // LINES_PER_JOB)
@@ -162,6 +164,8 @@ class LiveWatcher:
             case LogLine(data=event):
                 text = f"{clock_text(event.created_at)}  {event.message}"
                 self._terminal.out.print(text, style=LEVELS.get(event.level, "bright_black"))
+            case EvaluationUpdate(data=evaluation):
+                self._progress.evaluation = evaluation
             case StepUpdate(data=step):
                 self._progress.take_step(step)
 

@@ -7,7 +7,7 @@ from isthmus.cli.view.importance import importance_text
 from isthmus.cli.view.sparkline import Series
 from isthmus.types.jobs import JobFields
 from isthmus.types.series import Metrics
-from isthmus.types.stream import Step
+from isthmus.types.stream import Evaluation, Step
 
 SMOOTHING = 0.9
 """Of the time a step takes: the weight of the steps before the last."""
@@ -20,6 +20,7 @@ class JobProgress:
         self.job = job
         self.step: Step | None = None
         self.losses = Series()
+        self.evaluation: Evaluation | None = None
         self._seconds_per_step: float | None = None
         self._last_of_history = 0
 
@@ -66,8 +67,8 @@ class JobProgress:
         return number_text(self.losses.last if told is None else told)
 
     def figures(self) -> list[str]:
-        """Time left, speed, memory: what is known of them."""
-        found = []
+        """Validation loss, time left, speed, memory: what is known of them."""
+        found = [valid] if (valid := self._valid_text()) is not None else []
         if self.total is not None and self._seconds_per_step is not None and not self.job.ended:
             found.append(f"ETA {duration_text((self.total - self.done) * self._seconds_per_step)}")
         metrics = self.step.metrics if self.step is not None else {}
@@ -78,6 +79,12 @@ class JobProgress:
         if (rate := metrics.get("learning_rate")) is not None:
             found.append(f"lr {rate:.2g}")
         return found
+
+    def _valid_text(self) -> str | None:
+        """The loss of held-out rows when it was measured last, of as many rows as were looked at."""
+        measured = self.evaluation.metrics if self.evaluation is not None else {}
+        loss = measured.get("full_valid_loss", measured.get("valid_loss"))
+        return None if loss is None else f"valid loss {number_text(loss)}"
 
     def waiting_text(self) -> str:
         """What a job waits for that does not run."""

@@ -112,6 +112,15 @@ def test_scores_are_told_when_a_job_is_shown_and_when_it_ends() -> None:
     assert "best step        8, which" in shown
 
 
+def test_watch_shows_the_latest_validation_loss() -> None:
+    told = frames(steps=3)
+    measured = {"step": 2, "time": 1_700_000_002.0, "metrics": {"valid_loss": 2.5, "full_valid_loss": 1.25}}
+    told.insert(2, {"part_of": 2, "type": "evaluation", "data": measured})
+    lines = watched(*told).run("jobs", "watch", "ftjob-1").stdout.splitlines()
+    shown = [line for line in lines if "  step " in line]
+    assert ["valid loss 1.2500" in line for line in shown] == [False, True, True]
+
+
 @pytest.mark.parametrize(("state", "code"), [("failed", 1), ("cancelled", 1)])
 def test_watch_ends_with_the_jobs_exit_code(state: str, code: int) -> None:
     error = {"code": "out_of_memory", "message": "no room"} if state == "failed" else None

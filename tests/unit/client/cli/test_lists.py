@@ -42,7 +42,7 @@ def test_checkpoints_are_listed_saved_and_deleted(tmp_path: Path) -> None:
         "fine_tuned_model_checkpoint": "ft:tiny:a:ckpt-step-4",
         "fine_tuning_job_id": "ftjob-1",
         "step_number": 4,
-        "metrics": {"step": 4, "train_loss": 0.25},
+        "metrics": {"step": 4, "train_loss": 0.25, "valid_loss": 0.5, "full_valid_loss": 0.375},
         "resumable": True,
         "files": [{"path": "adapter/weights", "bytes": 1500, "sha256": "0"}],
     }
@@ -55,7 +55,7 @@ def test_checkpoints_are_listed_saved_and_deleted(tmp_path: Path) -> None:
         }
     )
     line = service.run("checkpoints", "list", "ftjob-1").stdout.splitlines()[1]
-    assert line.split()[:7] == ["ftckpt-1", "4", "0.2500", "-", "1.5", "KB", "yes"]
+    assert line.split()[:7] == ["ftckpt-1", "4", "0.2500", "0.3750", "1.5", "KB", "yes"]
     target = str(tmp_path / "a.tar")
     saved = service.run("checkpoints", "download", "ftjob-1", "ftckpt-1", "-o", target)
     assert saved.stdout == f"{target}\n"
