@@ -90,7 +90,17 @@ class ChatIntake:
 
     def leave(self) -> None:
         """Tell that it ends."""
-        self._redis.zrem(self._keys.processes, self.process)
+        self.forget(self.process)
+
+    def processes(self) -> list[str]:
+        """The inference processes that were there lately."""
+        return [
+            name.decode() for name in cast("list[bytes]", self._redis.zrange(self._keys.processes, 0, -1))
+        ]
+
+    def forget(self, process: str) -> None:
+        """Tell that a process is gone: what it had is told to be lost."""
+        self._redis.zrem(self._keys.processes, process)
 
 
 @dataclass(frozen=True, slots=True)

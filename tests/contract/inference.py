@@ -10,7 +10,7 @@ from store.chat_intake import ChatIntake
 from store.chat_orders import ChatKeys, ChatOrder, Piece, Refusal
 from tests.contract.conftest import Service
 
-SECONDS = 20.0
+SECONDS = 60.0
 
 
 class Played:

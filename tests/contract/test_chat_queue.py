@@ -6,7 +6,7 @@ import json
 import socket
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import httpx
@@ -28,6 +28,13 @@ def chat(service: Service) -> Iterator[Service]:
     """The API with a short queue."""
     with serving(service.settings.model_copy(update={"chat_queue_limit": LIMIT})) as running:
         yield running
+
+
+@pytest.fixture(scope="module")
+def create(chat: Service) -> Iterator[Any]:
+    """`chat.completions.create` of the unmodified client."""
+    with chat.client as client:
+        yield client.chat.completions.create
 
 
 @pytest.fixture
@@ -52,8 +59,9 @@ def post(chat: Service, **body: Any) -> httpx.Response:
         return http.post(ROUTE, json={**ASKED, **body}, timeout=30)
 
 
-def test_an_answer_is_put_together(chat: Service, played: Played, pool: ThreadPoolExecutor) -> None:
-    create: Any = chat.client.chat.completions.create
+def test_an_answer_is_put_together(
+    chat: Service, played: Played, pool: ThreadPoolExecutor, create: Any
+) -> None:
     asked = pool.submit(
         create,
         model="tiny",
@@ -96,8 +104,9 @@ def test_an_answer_is_put_together(chat: Service, played: Played, pool: ThreadPo
     assert not played.is_wanted(order)
 
 
-def test_a_stream_is_told_as_it_is_written(chat: Service, played: Played, pool: ThreadPoolExecutor) -> None:
-    create: Any = chat.client.chat.completions.create
+def test_a_stream_is_told_as_it_is_written(
+    chat: Service, played: Played, pool: ThreadPoolExecutor, create: Any
+) -> None:
     asked = pool.submit(
         create,
         model="tiny",
@@ -136,7 +145,7 @@ def test_a_silence_is_broken_by_a_comment(
 
 
 def test_a_full_queue_refuses_until_somebody_goes(
-    chat: Service, played: Played, pool: ThreadPoolExecutor
+    chat: Service, played: Played, pool: ThreadPoolExecutor, create: Any
 ) -> None:
     waiting = [pool.submit(post, chat) for _ in range(LIMIT)]
     until(lambda: len(played.intake.waiting()) == LIMIT)
@@ -144,7 +153,7 @@ def test_a_full_queue_refuses_until_somebody_goes(
     check_error(refused, 429, code="queue_full", param=None)
     assert refused.headers["retry-after"] == "5"
     with pytest.raises(openai.RateLimitError):
-        chat.client.chat.completions.create(model="tiny", messages=HELLO)
+        create(model="tiny", messages=HELLO)
     played.write(played.take(), "Hi", "stop")
     asked = pool.submit(post, chat)
     until(lambda: len(played.intake.waiting()) == LIMIT)
@@ -154,9 +163,8 @@ def test_a_full_queue_refuses_until_somebody_goes(
 
 
 @contextmanager
-def open_stream(chat: Service, played: Played, pool: ThreadPoolExecutor) -> Iterator[tuple[Any, Any]]:
+def open_stream(create: Any, played: Played, pool: ThreadPoolExecutor) -> Iterator[tuple[Any, Any]]:
     """A stream that has begun, and its order."""
-    create: Any = chat.client.chat.completions.create
     asked: Future[Any] = pool.submit(create, model="tiny", messages=HELLO, stream=True)
     order = played.take()
     played.write(order, "Hel")
@@ -164,8 +172,10 @@ def open_stream(chat: Service, played: Played, pool: ThreadPoolExecutor) -> Iter
         yield stream, order
 
 
-def test_closing_the_stream_cancels(chat: Service, played: Played, pool: ThreadPoolExecutor) -> None:
-    with open_stream(chat, played, pool) as (stream, order):
+def test_closing_the_stream_cancels(
+    chat: Service, played: Played, pool: ThreadPoolExecutor, create: Any
+) -> None:
+    with open_stream(create, played, pool) as (stream, order):
         assert next(iter(stream)).choices[0].delta.role == "assistant"
         assert played.is_wanted(order)
     until(lambda: not played.is_wanted(order))
@@ -194,11 +204,11 @@ def test_without_a_process_nothing_waits(chat: Service, played: Played) -> None:
 
 
 def test_a_process_that_dies_ends_what_it_had(
-    chat: Service, played: Played, pool: ThreadPoolExecutor
+    chat: Service, played: Played, pool: ThreadPoolExecutor, create: Any
 ) -> None:
     whole = pool.submit(post, chat)
     played.take()
-    with open_stream(chat, played, pool) as (stream, order):
+    with open_stream(create, played, pool) as (stream, order):
         played.go()
         with pytest.raises(openai.APIError) as raised:
             list(stream)
@@ -240,7 +250,7 @@ def test_a_redis_that_forgets_ends_the_request(
 
 
 def test_a_lost_reply_is_noticed_and_one_that_comes_twice_is_not(
-    chat: Service, played: Played, pool: ThreadPoolExecutor
+    chat: Service, played: Played, pool: ThreadPoolExecutor, create: Any
 ) -> None:
     whole = pool.submit(post, chat)
     order = played.take()
@@ -248,7 +258,7 @@ def test_a_lost_reply_is_noticed_and_one_that_comes_twice_is_not(
     played.write(order, "Hel", skip=-1)
     played.write(order, "lo", "stop")
     assert whole.result().json()["choices"][0]["message"]["content"] == "Hello"
-    with open_stream(chat, played, pool) as (stream, order):
+    with open_stream(create, played, pool) as (stream, order):
         played.write(order, "lo", "stop", skip=1)
         with pytest.raises(openai.APIError):
             list(stream)
@@ -297,14 +307,16 @@ def test_a_reader_that_takes_nothing_is_cut_off(
 
 
 def test_a_server_that_ends_says_so(service: Service, played: Played, pool: ThreadPoolExecutor) -> None:
-    with serving(service.settings) as ending:
-        asked = pool.submit(post, ending)
-        played.take()
-        opened = open_stream(ending, played, pool)
-        stream, _ = opened.__enter__()
-    check_error(asked.result(), 503, code="server_stopping", param=None)
-    with pytest.raises(openai.APIError) as raised:
-        list(stream)
+    with ExitStack() as open_too_long:
+        with serving(service.settings) as ending:
+            client = open_too_long.enter_context(ending.client)
+            asked = pool.submit(post, ending)
+            played.take()
+            opened = open_stream(client.chat.completions.create, played, pool)
+            stream, _ = open_too_long.enter_context(opened)
+        check_error(asked.result(), 503, code="server_stopping", param=None)
+        with pytest.raises(openai.APIError) as raised:
+            list(stream)
     assert raised.value.code == "server_stopping"
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from ist_core.records import Message, Started
@@ -40,14 +41,14 @@ class Run:
             assert append_steps(session, self.job_id, self.attempt, batch)
         self.ping()
 
-    def checkpoint(self, step: int, **measured: float) -> None:
+    def checkpoint(self, step: int, *, adapter: Path | None = None, **measured: float) -> None:
         """Store a checkpoint of an adapter and the rest, with what was measured beside the loss."""
         prefix = checkpoint_prefix(self.job_id, self.attempt, step)
         objects = open_objects(self.service.settings)
-        stored = [
-            objects.put(prefix + path, io.BytesIO(f"{path} {step}".encode()))
-            for path in ("adapter/weights", "state.safetensors")
-        ]
+        files = {"weights": f"adapter/weights {step}".encode()} if adapter is None else _files(adapter)
+        made = {f"adapter/{path}": data for path, data in files.items()}
+        made["state.safetensors"] = f"state.safetensors {step}".encode()
+        stored = [objects.put(prefix + path, io.BytesIO(data)) for path, data in made.items()]
         metrics = {"loss": 1 / max(step, 1), **measured}
         with self.service.database.session() as session:
             assert record_checkpoint(
@@ -63,12 +64,17 @@ class Run:
             self.ping()
 
     def succeed(
-        self, *, samples: Sequence[dict[str, Any]] = (), evaluation: dict[str, Any] | None = None
+        self,
+        *,
+        samples: Sequence[dict[str, Any]] = (),
+        evaluation: dict[str, Any] | None = None,
+        adapter: Path | None = None,
     ) -> str:
-        """End well, with an adapter of two artifacts and its evaluation; returns the model's name."""
+        """End well, with an adapter, a report and its evaluation; returns the model's name."""
         prefix = artifact_prefix(self.job_id, self.attempt)
         objects = open_objects(self.service.settings)
-        made = {"adapter/adapter_config.json": b"{}", "report.json": b"{}"}
+        files = {"adapter_config.json": b"{}"} if adapter is None else _files(adapter)
+        made = {f"adapter/{path}": data for path, data in files.items()} | {"report.json": b"{}"}
         if samples:
             made["samples.jsonl"] = b"".join(json.dumps(sample).encode() + b"\n" for sample in samples)
         stored = [objects.put(prefix + path, io.BytesIO(data)) for path, data in made.items()]
@@ -106,3 +112,12 @@ class Run:
     def ping(self) -> None:
         """Tell the watchers."""
         bus.publish_job(self.service.redis, self.job_id, 0)
+
+
+def _files(adapter: Path) -> dict[str, bytes]:
+    """An adapter's files."""
+    return {
+        path.relative_to(adapter).as_posix(): path.read_bytes()
+        for path in sorted(adapter.rglob("*"))
+        if path.is_file()
+    }

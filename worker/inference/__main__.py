@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import threading
 from pathlib import Path
 
 from store import bus
 from store.chat_intake import ChatIntake
-from store.ids import random_text
 from store.log import configure_logging
 from store.object_storage import open_objects
 from store.settings import Settings, get_settings
+from worker.inference.presence import process_name
 from worker.inference.process import BaseInMemory, InferenceProcess
 
 OOM_SCORE = Path("/proc/self/oom_score_adj")
@@ -28,8 +27,7 @@ def main() -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     _yield_to_training(settings.chat_nice)
-    name = f"{socket.gethostname()}:{os.getpid()}:{random_text(6)}"
-    intake = ChatIntake(bus.connect(settings.redis_url), settings.queue, name)
+    intake = ChatIntake(bus.connect(settings.redis_url), settings.queue, process_name())
     InferenceProcess(
         settings, intake, stop, load=lambda base: _load(base, settings), clear_away=_clear_away
     ).run()

@@ -9,16 +9,18 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Protocol
 
 from redis.exceptions import RedisError
 
 from store.chat_intake import ChatIntake, Waiting
-from store.chat_orders import BEAT_SECONDS, ChatOrder
+from store.chat_orders import ChatOrder
 from store.log import log_context
 from store.settings import Settings
 from worker.beside import beside
 from worker.inference.answers import Answers, Written
+from worker.inference.presence import beat_for_ever
 from worker.inference.refused import Refused, failed, stopping
 from worker.inference.turns import Turns
 
@@ -73,7 +75,7 @@ class InferenceProcess:
 
     def run(self) -> None:
         """Serve; returns when it has stopped."""
-        with beside(self._beat, name="heartbeat", daemon=True):
+        with beside(partial(beat_for_ever, self._intake), name="heartbeat", daemon=True):
             while not self._stop.is_set():
                 self._try(self._round)
             self._finish()
@@ -203,11 +205,3 @@ class InferenceProcess:
         if self._answers.ids:
             self._write()
         self._answers.send()
-
-    def _beat(self, stop: threading.Event) -> None:
-        while not stop.is_set():
-            try:
-                self._intake.beat()
-            except RedisError as error:
-                logger.warning("Redis is away, so nobody sees this process: %s", error)
-            stop.wait(BEAT_SECONDS)
