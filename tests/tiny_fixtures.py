@@ -11,9 +11,9 @@ import torch
 from tests.tiny_model import make_tiny_model
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(autouse=True, scope="module")
 def one_thread() -> Iterator[None]:
-    """Tiny tensors run far faster on one thread, the more so on a busy machine."""
+    """Tiny tensors run far faster on one thread, the more so on a busy machine; a module's fixtures, too."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
