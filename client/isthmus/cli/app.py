@@ -13,7 +13,20 @@ import httpx2
 import typer
 from typer.core import TyperGroup
 
-from isthmus.cli import chat, checkpoints, create, files, jobs, keys, logs, models, samples, series, workers
+from isthmus.cli import (
+    chat,
+    checkpoints,
+    create,
+    exports,
+    files,
+    jobs,
+    keys,
+    logs,
+    models,
+    samples,
+    series,
+    workers,
+)
 from isthmus.cli.exits import FAILED, INTERRUPTED, USAGE, exit_code
 from isthmus.cli.terminal import console
 from isthmus.errors import ConnectionFailed, IsthmusError
@@ -69,6 +82,7 @@ for part in (create, logs, series, samples):
     jobs.app.add_typer(part.app)
 app.add_typer(jobs.app, name="jobs")
 app.add_typer(checkpoints.app, name="checkpoints")
+models.app.add_typer(exports.app)
 app.add_typer(models.app, name="models")
 app.add_typer(chat.app)
 app.add_typer(keys.app, name="keys")

@@ -12,7 +12,7 @@ from isthmus.cli.session import Session, command
 from isthmus.cli.view.figures import time_text
 from isthmus.cli.view.tables import table
 
-app = typer.Typer(no_args_is_help=True, help="Models: list, download, delete.")
+app = typer.Typer(no_args_is_help=True, help="Models: list, download, export, push, delete.")
 
 
 @command(app, "list")
@@ -37,6 +37,6 @@ def download(session: Session, model: ModelName, output: Folder = None) -> None:
 
 @command(app, "delete")
 def delete(session: Session, model: ModelName) -> None:
-    """Delete a tuned model and its files; its job stays."""
+    """Delete a tuned model with its files and exports; its job stays."""
     gone = session.client.models.delete(model)
     session.terminal.show(gone, f"deleted {gone.id}")

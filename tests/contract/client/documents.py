@@ -12,13 +12,17 @@ from pathlib import Path
 
 from sqlalchemy import select
 
+from store.export_runs import claim_next_export
+from store.object_storage import open_objects
 from store.tables import Job, State
 from tests.contract.conftest import Service
 from tests.contract.samples import EVALUATION, sample
 from tests.contract.worker import TOTAL, Run
+from tests.exports import finished
 
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 POLL_SECONDS = 0.05
+EXPORTED = {"manifest.json": b"{}", "tickets-Q8_0.gguf": b"GGUF"}
 
 
 def blocks(page: Path, language: str) -> str:
@@ -46,7 +50,7 @@ def run(command: list[str], program: str, *, service: Service, folder: Path) -> 
 
 @contextmanager
 def worker(service: Service) -> Iterator[None]:
-    """A worker that runs every queued job but those of low priority, until the block ends."""
+    """A worker that does every export, and every queued job but those of low priority, until the end."""
     over = threading.Event()
     thread = threading.Thread(target=_work, args=(service, over))
     thread.start()
@@ -74,3 +78,15 @@ def _work(service: Service, over: threading.Event) -> None:
                 )
             else:
                 run.succeed()
+        while _export(service):
+            pass
+
+
+def _export(service: Service) -> bool:
+    """Do an export; False: none waits."""
+    with service.database.session() as session:
+        held = claim_next_export(session, worker="test", lease_seconds=60)
+    if held is not None:
+        objects = open_objects(service.settings)
+        assert finished(service.database, objects, held, EXPORTED) is not None
+    return held is not None

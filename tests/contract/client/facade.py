@@ -8,11 +8,11 @@ from typing import Any, cast
 
 import httpx2
 from anyio.from_thread import BlockingPortal
-from isthmus import AsyncIsthmus, AsyncJob, Isthmus
+from isthmus import AsyncExport, AsyncIsthmus, AsyncJob, Isthmus
 from isthmus.resources.base import AsyncPages, AsyncResource
 from isthmus.types.base import Page
 
-WRAPPED = (AsyncIsthmus, AsyncJob, AsyncPages, AsyncResource)
+WRAPPED = (AsyncExport, AsyncIsthmus, AsyncJob, AsyncPages, AsyncResource)
 
 
 def blocking(client: AsyncIsthmus, portal: BlockingPortal) -> Isthmus:

@@ -39,6 +39,7 @@ def test_the_page_of_the_command_line(service: Service, tmp_path: Path) -> None:
         assert words in said
     assert (tmp_path / "copy.jsonl").read_bytes() == DATA
     assert (tmp_path / "tickets" / "adapter" / "adapter_config.json").is_file()
+    assert (tmp_path / "gguf" / "tickets-Q8_0.gguf").read_bytes() == b"GGUF"
     assert (tmp_path / "loss.csv").read_text().startswith("step,time,loss,loss_low,loss_high\n")
     assert len((tmp_path / "importance.csv").read_text().splitlines()) == TOTAL + 1
     assert (tmp_path / "steps.parquet").read_bytes().startswith(b"PAR1")

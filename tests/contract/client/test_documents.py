@@ -59,12 +59,14 @@ def test_the_page_of_the_sdk(service: Service, folder: Path) -> None:
         "cancelled",
         "checkpoint of step 10",
         "400 invalid_value adapter.rank",
+        "succeeded manifest.json tickets-Q8_0.gguf",
         "exact_match 0.3333333333333333 0.6666666666666666",
         "2 Say 2. 2! Hm. Um.",
     ):
         assert words in said
     assert (folder / "tuned" / "report.json").is_file()
     assert (folder / "model.tar").is_file()
+    assert (folder / "gguf" / "tickets-Q8_0.gguf").read_bytes() == b"GGUF"
 
 
 def test_the_page_of_the_rest_api(service: Service, folder: Path) -> None:
@@ -78,6 +80,7 @@ def test_the_page_of_the_rest_api(service: Service, folder: Path) -> None:
     (shown,) = json.loads(f"[{blocks(Path('docs/rest.md'), 'json')}]")
     assert json.dumps(shown, indent=2) in said
     assert (folder / "model.tar").stat().st_size > 0
+    assert (folder / "model.gguf").read_bytes() == b"GGUF"
 
 
 def test_the_script_in_the_readme(service: Service, folder: Path) -> None:
