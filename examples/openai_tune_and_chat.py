@@ -18,7 +18,7 @@ if job.fine_tuned_model is None or job.model_extra is None:
     raise SystemExit(job.error)
 question = json.loads((folder / "heldout.jsonl").read_text().splitlines()[0])["messages"][:-1]
 for model in (job.model, job.fine_tuned_model):
-    answer = client.chat.completions.create(model=model, messages=question, temperature=0)
+    answer = client.chat.completions.create(model=model, messages=question, max_tokens=80, temperature=0)
     print(f"{model}: {answer.choices[0].message.content}")
 scores = job.model_extra["evaluation"]["scores"]["exact_match"]
 print(f"exact match: {scores['before']:.0%} before, {scores['after']:.0%} after")
