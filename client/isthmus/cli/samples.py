@@ -43,7 +43,8 @@ def samples(
     Each score is that of the base model's answer, then that of the tuned one's. Long texts are cut; with
     --json they are whole.
     """
-    job = session.client.jobs.retrieve(job_id)
-    found = job.samples(only=only.value if only else None, score=score, after=after, limit=page_size(limit))
+    found = session.client.jobs.samples(
+        job_id, only=only.value if only else None, score=score, after=after, limit=page_size(limit)
+    )
     shown = list(first(found, limit))
     session.terminal.show(shown, sample_table(shown))

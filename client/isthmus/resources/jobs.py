@@ -9,8 +9,8 @@ from isthmus.resources import job_requests as requests
 from isthmus.resources.base import AsyncPages, AsyncResource, Pages, Resource
 from isthmus.sync_job import Job
 from isthmus.types.base import Page
-from isthmus.types.jobs import Checkpoint, JobEvent
-from isthmus.types.params import JobListParams, JobParams
+from isthmus.types.jobs import Checkpoint, JobEvent, Sample
+from isthmus.types.params import JobListParams, JobParams, SampleParams
 from isthmus.types.plan import Plan, PlanParams
 
 
@@ -61,6 +61,10 @@ class Jobs(Resource):
         """A job's checkpoints, newest first."""
         return self._list(requests.checkpoints(job_id, after, limit), Page[Checkpoint])
 
+    def samples(self, job_id: str, **params: Unpack[SampleParams]) -> Pages[Sample]:
+        """Rows of a job's validation file with the answers of the base model and of the tuned one."""
+        return self._list(requests.samples(job_id, params), Page[Sample])
+
 
 class AsyncJobs(AsyncResource):
     """Jobs of the key's project."""
@@ -110,3 +114,7 @@ class AsyncJobs(AsyncResource):
     ) -> AsyncPages[Checkpoint]:
         """A job's checkpoints, newest first."""
         return self._list(requests.checkpoints(job_id, after, limit), Page[Checkpoint])
+
+    def samples(self, job_id: str, **params: Unpack[SampleParams]) -> AsyncPages[Sample]:
+        """Rows of a job's validation file with the answers of the base model and of the tuned one."""
+        return self._list(requests.samples(job_id, params), Page[Sample])

@@ -131,7 +131,8 @@ def test_the_samples_of_an_evaluation_are_read_to_their_end(client: Isthmus, ser
     assert (found[1].input[0].content, found[1].expected) == ("Say 2.", "2!")
     assert (found[1].base, found[1].tuned) == ("Hm.", "Um.")
     assert (found[0].scores["exact_match"].base, found[0].scores["exact_match"].tuned) == (0, 1)
-    assert [one.row for one in job.samples(only="wrong", score="exact_match")] == [2]
+    chosen = client.jobs.samples(job.id, only="wrong", score="exact_match")
+    assert [one.row for one in chosen] == [2]
 
 
 def test_the_log_is_read_to_its_beginning(client: Isthmus, make: Make) -> None:

@@ -66,7 +66,7 @@ OPERATIONS = {
     f"GET {JOB}/checkpoints": Operation(client.jobs.checkpoints, Page[Checkpoint]),
     f"GET {JOB}/checkpoints/{{checkpoint_id}}/archive": Operation(client.checkpoints.archive),
     f"DELETE {JOB}/checkpoints/{{checkpoint_id}}": Operation(client.checkpoints.delete, Deleted),
-    f"GET {JOB}/samples": Operation(Job.samples, Page[Sample]),
+    f"GET {JOB}/samples": Operation(client.jobs.samples, Page[Sample]),
     f"GET {JOB}/metrics": Operation(Job.metrics, Metrics, {"keys": "keys"}),
     f"GET {JOB}/importance": Operation(Job.importance, Importance),
     f"GET {JOB}/export": Operation(Job.export, names={"format": "file_format"}),

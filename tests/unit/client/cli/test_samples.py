@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from tests.unit.client.cli.commands import JOB, Scripted, answer, refusal
+from tests.unit.client.cli.commands import Scripted, answer, refusal
 
 PATH = "/v1/fine_tuning/jobs/ftjob-1"
 SAMPLES: list[Mapping[str, Any]] = [
@@ -25,7 +25,7 @@ SAMPLES: list[Mapping[str, Any]] = [
 
 def service(*samples: Mapping[str, Any]) -> Scripted:
     listed = answer({"data": list(samples), "has_more": False})
-    return Scripted({f"GET {PATH}": answer(JOB), f"GET {PATH}/samples": listed})
+    return Scripted({f"GET {PATH}/samples": listed})
 
 
 def test_samples_are_a_table_with_a_column_for_each_score() -> None:
@@ -57,7 +57,7 @@ def test_so_many_samples_are_shown() -> None:
 
 def test_a_job_without_samples_says_why() -> None:
     why = refusal(404, "samples_not_found", "job ftjob-1 has no samples: it has failed")
-    scripted = Scripted({f"GET {PATH}": answer(JOB), f"GET {PATH}/samples": why})
+    scripted = Scripted({f"GET {PATH}/samples": why})
     result = scripted.run("jobs", "samples", "ftjob-1")
     assert (result.exit_code, result.stdout) == (3, "")
     assert "it has failed" in result.stderr
