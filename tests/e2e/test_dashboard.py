@@ -43,7 +43,7 @@ def test_the_journeys_of_the_dashboard(stack: Service, tmp_path: Path) -> None:
 
 
 def _run_the_code(folder: Path, stack: Service) -> None:
-    """Do what the page of a new job says does the same as its form: it makes a job, or plans one."""
+    """Do what the pages say does the same as they do: make a job, or plan one; ask a model."""
     programs = os.environ | {"ISTHMUS_API_KEY": stack.api_key, "PATH": f"{PROGRAMS}:{os.environ['PATH']}"}
     plan = (folder / "code.CLI").read_text().replace("--watch", "--dry-run")
     said = []
@@ -52,10 +52,17 @@ def _run_the_code(folder: Path, stack: Service) -> None:
         [sys.executable, str(folder / "code.openai")],
         ["bash", "-ec", plan],
         [sys.executable, str(folder / "code.isthmus")],
+        ["bash", str(folder / "chat.curl")],
+        [sys.executable, str(folder / "chat.openai")],
+        ["bash", "-e", str(folder / "chat.CLI")],
     ):
         ran = subprocess.run(command, env=programs, capture_output=True, text=True, timeout=120, check=False)
         assert ran.returncode == 0, ran.stdout + ran.stderr
         said.append(ran.stdout)
-    assert said[-1].startswith("ft:tiny:")
+    job, *chats = said[3:]
+    assert job.startswith("ft:tiny:")
+    assert chats[0].rstrip().endswith("data: [DONE]")
+    # Without chance, both programs say what the page did, whatever a tiny model makes of it.
+    assert chats[1].strip() in chats[2]
     made = [job for job in stack.client.fine_tuning.jobs.list(limit=10) if job.metadata == {"team": "web"}]
     assert len(made) == 4  # the form's, curl's, openai's and the SDK's

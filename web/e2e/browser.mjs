@@ -85,8 +85,9 @@ export function read(page) {
 
 /** Serious accessibility findings, a line each. */
 export async function audit(page) {
-  await page.evaluate(AXE);
-  const { violations } = await page.evaluate(() => globalThis.axe.run(document));
+  // Pages of one document: what was put in once is still there.
+  if (!(await page.evaluate(() => "axe" in globalThis))) await page.evaluate(AXE);
+  const { violations } = await page.evaluate(() => globalThis.axe.run(document, { resultTypes: ["violations"] }));
   return violations
     .filter(({ impact }) => SERIOUS.has(impact))
     .map(({ id, nodes: [first, ...more] }) => `${id}: ${first.target} ${first.failureSummary} (and ${more.length} more)`);

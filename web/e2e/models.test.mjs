@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 
-import { api, enter, go, launch, shoot, until } from "./browser.mjs";
+import { api, enter, go, launch, leave, shoot, until } from "./browser.mjs";
 import { conversations, create, judged, upload } from "./training.mjs";
 
 let browser;
@@ -61,14 +61,20 @@ test("base and tuned model answer side by side, token by token, until they are s
   assert.equal(await page.locator("[data-standing]").count(), 0);
   await page.getByLabel("Temperature").fill("0");
   await page.getByLabel("At most tokens").fill("24");
-  await page.getByLabel("Message").focus();
+  await page.getByLabel("Message").fill("Say 7.");
   await page.evaluate(() => {
     globalThis.lengths = [new Set(), new Set()];
     new MutationObserver(() => {
       [...document.querySelectorAll("[data-standing]")].slice(0, 2).forEach((answer, side) => globalThis.lengths[side].add(answer.querySelector(".text")?.textContent.length ?? 0));
     }).observe(document.body, { childList: true, characterData: true, subtree: true });
   });
-  await page.keyboard.press("Enter");
+  for (const [name, words] of [["openai", "client.chat.completions.create"], ["CLI", "isthmus chat"], ["curl", "Say 7."]]) {
+    await page.getByText(name, { exact: true }).click();
+    const code = await page.locator(`[data-code="${name}"]`).textContent();
+    assert.ok(code.includes(words), code);
+    leave(`chat.${name}`, code);
+  }
+  await page.getByLabel("Message").press("Enter");
   await until("both have answered", async () => (await page.locator("[data-standing=done]").count()) === 2);
   await page.getByLabel(`Tuned: ${job.fine_tuned_model}`).getByText(/\d+ tokens?/).waitFor();
   const lengths = await page.evaluate(() => globalThis.lengths.map((seen) => seen.size));

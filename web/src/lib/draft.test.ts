@@ -152,8 +152,9 @@ test("a proposed change goes into the form", () => {
 
 test("a chat as code", () => {
   const request = chatRequest("ft:m", [{ role: "user", content: "it's" }], { temperature: 0, top_p: null, max_tokens: 9, seed: null });
-  const [curl, openai] = chatSnippets(request, "http://h").map(({ code }) => code);
+  const [curl, openai, cli] = chatSnippets(request, "m", "http://h").map(({ code }) => code);
   expect(curl).toContain("curl http://h/v1/chat/completions");
   expect(JSON.parse((curl?.split("-d '")[1] ?? "").slice(0, -1).replaceAll("'\\''", "'"))).toEqual({ ...request, stream: true });
   for (const line of ['    model="ft:m",', '    messages=[{"role": "user", "content": "it\'s"}],', "    temperature=0,", "    stream=True,"]) expect(openai).toContain(line);
+  expect(cli).toBe("export ISTHMUS_BASE_URL=http://h\nisthmus chat ft:m \\\n  --compare m \\\n  --temperature 0 \\\n  --max-tokens 9 \\\n  --message 'it'\\''s'");
 });

@@ -53,6 +53,13 @@ function change(name: string, { before, after }: { before: number | null; after:
   return { ...told, by: `${by > 0 ? "+" : "−"}${write(Math.abs(by))}`, isBetter: by * better > 0 };
 }
 
+/** The names of a job's scores in the order that they were asked for. */
+export function scoresOf({ evaluation, spec }: Job): string[] {
+  const known = Object.keys(evaluation?.scores ?? {});
+  const asked: string[] = spec.evaluation?.scores ?? [];
+  return known.sort((a, b) => asked.indexOf(a) - asked.indexOf(b));
+}
+
 /** The longest prompt that an address of the page may hold. */
 const MOST_LETTERS = 4000;
 

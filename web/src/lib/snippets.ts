@@ -1,4 +1,4 @@
-/** Requests as code: a job by curl, the openai client, the isthmus client and the command line; a chat by the first two. */
+/** Requests as code: a job by curl, the openai client, the isthmus client and the command line; a chat by curl, the openai client and the command line. */
 
 import type { ChatRequest } from "./chat";
 import type { JobRequest, Json } from "./draft";
@@ -44,7 +44,8 @@ export function snippets(request: JobRequest, origin: string): Snippet[] {
   ];
 }
 
-export function chatSnippets(request: ChatRequest, origin: string): Snippet[] {
+/** `base` is the model beside it, where there is one; the command line begins a conversation with the last message. */
+export function chatSnippets(request: ChatRequest, base: string | null, origin: string): Snippet[] {
   const lines = Object.entries({ ...request, stream: true }).map(([key, value]) => `    ${key}=${python(value as unknown as Json, 4)},`);
   return [
     { name: "curl", code: curl({ ...request, stream: true }, `${origin}/v1/chat/completions`) },
@@ -58,7 +59,24 @@ for chunk in answer:
     if chunk.choices:
         print(chunk.choices[0].delta.content or "", end="", flush=True)`,
     },
+    { name: "CLI", code: chatCli(request, base, origin) },
   ];
+}
+
+function chatCli({ model, messages, ...sampling }: ChatRequest, base: string | null, origin: string): string {
+  const system = messages.find(({ role }) => role === "system")?.content;
+  const given: [string, string | number | null | undefined][] = [
+    ["--compare", base],
+    ["--system", system],
+    ["--temperature", sampling.temperature],
+    ["--top-p", sampling.top_p],
+    ["--max-tokens", sampling.max_tokens],
+    ["--seed", sampling.seed],
+    ["--message", messages.at(-1)?.content],
+  ];
+  const flags = given.filter(([, value]) => value !== null && value !== undefined).map(([flag, value]) => `${flag} ${quote(String(value))}`);
+  return `export ISTHMUS_BASE_URL=${origin}
+isthmus chat ${[quote(model), ...flags].join(" \\\n  ")}`;
 }
 
 function curl(request: object, address: string): string {
