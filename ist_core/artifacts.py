@@ -115,6 +115,7 @@ def save_adapter(model: PeftModel, tokenizer: PreTrainedTokenizerBase, folder: P
     adapter = folder / ADAPTER_DIR
     # The base's vocabulary never changes here; "auto" would ask the Hub about it.
     model.save_pretrained(str(adapter), save_embedding_layers=False)
+    (adapter / "README.md").unlink()  # peft's, of empty sections
     tokenizer.save_pretrained(adapter)
 
 

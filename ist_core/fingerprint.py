@@ -50,6 +50,12 @@ def fingerprint(spec: JobSpec, rows: Rows, *, device: torch.device, dtype: torch
     return Fingerprint(spec, data, environment)
 
 
+def data_facts(identity: Fingerprint, rows: Rows) -> dict[str, JsonValue]:
+    """Return how many rows each file of a run has, and their SHA-256."""
+    counts = {"training_file": len(rows.training), "validation_file": len(rows.validation or ())}
+    return {name: {"rows": counts[name], "sha256": digest} for name, digest in identity.data.items()}
+
+
 def run_differences(was: Fingerprint, now: Fingerprint) -> list[str]:
     """Say in what respect `now` is another run than `was`; an empty list: it is the same."""
     elsewhere = _ELSEWHERE - {"checkpoint_interval"} if _looks_at_checkpoints(now.spec) else _ELSEWHERE

@@ -26,16 +26,19 @@ def report_of(
     dtype: torch.dtype,
     peak_bytes: int,
     compared: dict[str, JsonValue] | None,
+    data: dict[str, JsonValue],
 ) -> dict[str, JsonValue]:
     """Return the report of a run.
 
     Args:
         model: the base model's name.
         compared: what both models' answers came to; None: nothing was asked.
+        data: rows and hash of each file.
     """
     layers = range(len(state.layers))
     return {
         "spec": spec.model_dump(mode="json"),
+        "data": data,
         "model": model,
         "device": device_name(state.device),
         "precision": str(dtype).removeprefix("torch."),

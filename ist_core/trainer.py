@@ -13,13 +13,14 @@ from transformers import PreTrainedTokenizerBase
 
 from ist_core.adapters import add_adapters
 from ist_core.artifacts import ADAPTER_DIR, REPORT, STEPS_CSV, StepTable, save_adapter, write_report
+from ist_core.card import read_run, write_card
 from ist_core.catalog import Catalog, ModelSource, resolve_path_or_name
 from ist_core.checkpoint import Checkpoint, CheckpointFolder
 from ist_core.comparison import SAMPLES, Comparison, make_comparison
 from ist_core.device import device_name, pick_device, pick_dtype
 from ist_core.encoding import ensure_template
 from ist_core.examples import Examples, load_rows
-from ist_core.fingerprint import Fingerprint, fingerprint
+from ist_core.fingerprint import Fingerprint, data_facts, fingerprint
 from ist_core.forecast import Forecast
 from ist_core.ist import IST, adapter_layers
 from ist_core.loop import Loop
@@ -144,8 +145,10 @@ class _Run:
             self._take_best(state)
             compared = self._compare(comparison)
             with storing("the trained adapter", then="resume from the last checkpoint"):
-                self._save(state, base.source, dtype, forecast, compared)
+                self._save(state, base.source, dtype, forecast, compared, data_facts(identity, rows))
             table.finish()
+        with storing("the model card", then="resume from the last checkpoint"):
+            write_card(self.output_dir / ADAPTER_DIR, read_run(self.output_dir), base.source)
         return self.result(stopped=False)
 
     def _base(
@@ -237,6 +240,7 @@ class _Run:
         dtype: torch.dtype,
         forecast: Forecast,
         compared: dict[str, JsonValue] | None,
+        data: dict[str, JsonValue],
     ) -> None:
         save_adapter(state.model, state.tokenizer, self.output_dir)
         report = report_of(
@@ -249,6 +253,7 @@ class _Run:
             dtype=dtype,
             peak_bytes=self._peak_bytes(),
             compared=compared,
+            data=data,
         )
         write_report(report, self.output_dir)
 
