@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Literal
 
 from store.chat_intake import ChatIntake
@@ -61,6 +63,14 @@ class Played:
         )
         self.intake.reply([(order.reply_to, piece)])
 
+    def answer(self, order: ChatOrder, text: str) -> None:
+        """Say this in each of its answers, a word at a time."""
+        words = [f"{word} " for word in text.split()]
+        for index in range(order.n):
+            for number, word in enumerate(words, 1):
+                end: Literal["stop"] | None = "stop" if number == len(words) else None
+                self.write(order, word, end, index=index, tokens=number)
+
     def refuse(self, order: ChatOrder, status: int, code: str, param: str | None = None) -> None:
         """End a request by an error."""
         seq = self._seq.get(order.id, 0)
@@ -70,6 +80,30 @@ class Played:
     def is_wanted(self, order: ChatOrder) -> bool:
         """Whether somebody waits for the answer."""
         return not self.intake.unwanted([order.id])
+
+
+@contextmanager
+def answering(service: Service, text: str) -> Iterator[None]:
+    """A process that says `text`, a word at a time, to whatever it is asked, until the block ends."""
+    over = threading.Event()
+
+    def work() -> None:
+        process = Played(service, "answering")
+        while not over.wait(0.01):
+            process.come()
+            for request in process.intake.waiting():
+                order = process.intake.claim(request)
+                if order is not None:
+                    process.answer(order, text)
+        process.go()
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join(60)
 
 
 def until(done: Callable[[], bool]) -> None:

@@ -12,6 +12,7 @@ import pytest
 from tests.contract.client.documents import blocks, run, worker
 from tests.contract.client.test_documents import CONFIG, MODEL
 from tests.contract.conftest import DATA, Service
+from tests.contract.inference import answering
 from tests.contract.worker import TOTAL
 from tests.tiny_model import make_tiny_tokenizer
 
@@ -25,7 +26,7 @@ def working(service: Service) -> Iterator[None]:
     folder.mkdir()
     make_tiny_tokenizer().save_pretrained(folder)
     (folder / "config.json").write_text(json.dumps(CONFIG))
-    with worker(service):
+    with worker(service), answering(service, "Send it back."):
         yield
 
 
@@ -35,8 +36,16 @@ def test_the_page_of_the_command_line(service: Service, tmp_path: Path) -> None:
     (tmp_path / "job.yaml").write_text(blocks(PAGE, "yaml"))
     program = "set -euo pipefail\n" + blocks(PAGE, "bash")
     said = run(["bash"], program, service=service, folder=tmp_path)
-    for words in ("fits: ", f"succeeded at step {TOTAL}/{TOTAL}", f"[{TOTAL},0.05]", "exit code 2"):
+    for words in (
+        "fits: ",
+        f"succeeded at step {TOTAL}/{TOTAL}",
+        f"[{TOTAL},0.05]",
+        "exit code 2",
+        "exact match 0.333 -> 0.667 (3 rows)",
+        "Send it back.",
+    ):
         assert words in said
+    assert "  Say 2.  2!        Hm.   Um.    0 -> 0" in said
     assert (tmp_path / "copy.jsonl").read_bytes() == DATA
     assert (tmp_path / "tickets" / "adapter" / "adapter_config.json").is_file()
     assert (tmp_path / "gguf" / "tickets-Q8_0.gguf").read_bytes() == b"GGUF"

@@ -12,6 +12,7 @@ import pytest
 
 from tests.contract.client.documents import blocks, run, worker
 from tests.contract.conftest import DATA, Service
+from tests.contract.inference import answering
 from tests.contract.worker import TOTAL
 from tests.tiny_model import make_tiny_tokenizer
 
@@ -37,7 +38,7 @@ def working(service: Service) -> Iterator[None]:
     folder.mkdir()
     make_tiny_tokenizer().save_pretrained(folder)
     (folder / "config.json").write_text(json.dumps(CONFIG))
-    with worker(service):
+    with worker(service), answering(service, "Send it back."):
         yield
 
 
@@ -62,6 +63,7 @@ def test_the_page_of_the_sdk(service: Service, folder: Path) -> None:
         "succeeded manifest.json tickets-Q8_0.gguf",
         "exact_match 0.3333333333333333 0.6666666666666666",
         "2 Say 2. 2! Hm. Um.",
+        "Send it back.  stop 3",
     ):
         assert words in said
     assert (folder / "tuned" / "report.json").is_file()
@@ -76,6 +78,8 @@ def test_the_page_of_the_rest_api(service: Service, folder: Path) -> None:
     said = run(["bash"], program, service=service, folder=folder)
     assert f",{TOTAL},0.05]" in said
     assert "report.json" in said
+    assert '"content": "Send it back. "' in said
+    assert '"total_tokens": 10' in said
     assert '{"row":2,"expected":"2!","base":"Hm.","tuned":"Um."}' in said
     (shown,) = json.loads(f"[{blocks(Path('docs/rest.md'), 'json')}]")
     assert json.dumps(shown, indent=2) in said
