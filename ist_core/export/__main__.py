@@ -36,6 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             progress=lambda line: print(f"  {line}", flush=True),
             weights=options.weights,
             name=options.name,
+            run=options.run,
         )
     except EngineError as error:
         print(f"error: {error.message}", file=sys.stderr)
@@ -61,6 +62,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--output", required=True, type=Path, help="folder to write; an old one is replaced")
     parser.add_argument("--weights", default="base", choices=get_args(WeightType), help="of a merged export")
     parser.add_argument("--name", help="what the model is called (default: as its base)")
+    parser.add_argument("--run", type=Path, help="folder of report.json and steps.csv, for a model card")
     parser.add_argument("--cache-dir", type=Path, help="where converted GGUF models are kept")
     return parser
 

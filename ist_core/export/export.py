@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -12,6 +12,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from ist_core.artifacts import versions
 from ist_core.base_facts import base_facts
+from ist_core.card import Names, Verdict, read_run, write_card
 from ist_core.catalog import ModelSource
 from ist_core.device import pick_device
 from ist_core.errors import ExportError, MemoryExhausted
@@ -47,6 +48,8 @@ def export_model(
     progress: Callable[[str], None] = lambda _: None,
     weights: WeightType = "base",
     name: str | None = None,
+    run: Path | None = None,
+    names: Names | None = None,
 ) -> Manifest:
     """Export the base model with its adapter to `output_dir`, which appears whole and checked or not at all.
 
@@ -58,6 +61,9 @@ def export_model(
             an exception from a signal handler.
         weights: how `merged` stores its weights; the other formats have their own way.
         name: what the model is called in a GGUF file and by its name; None: the base model's name.
+        run: a folder with `report.json` and `steps.csv` of the run that trained it; the export gets a model
+            card of them. None: it gets none.
+        names: what else the card shall say.
 
     Memory: 4 bytes a parameter, for one model at a time (the trained one is gone when the export is loaded),
     and once more its largest tensor; the logits of the check take about 1 kB a word of the vocabulary.
@@ -68,7 +74,7 @@ def export_model(
         StorageError: there is no room on the disk.
         EngineError: base model or adapter cannot be read.
     """
-    export = _Export(source, adapter, format, weights, name or source.name, cache_dir, progress)
+    export = _Export(source, adapter, format, weights, name or source.name, cache_dir, progress, run, names)
     try:
         with storing("the export", then="export again"), whole_folder(output_dir) as folder:
             manifest = export.fill(folder)
@@ -102,6 +108,8 @@ class _Export:
     name: str
     cache_dir: Path
     progress: Callable[[str], None]
+    run: Path | None
+    names: Names | None
 
     def fill(self, folder: Path) -> Manifest:
         """Write the export into `folder` and check it; the manifest is not yet among its files."""
@@ -111,6 +119,7 @@ class _Export:
         if check.verdict == "failed":
             raise ExportError(_failure(check, self.format))
         self.progress("The export answers as the trained model does")
+        self._write_card(folder, check)
         return Manifest(
             format=self.format,
             weights=trained.weights,
@@ -183,6 +192,15 @@ class _Export:
         if self.format == "merged":
             return stored if self.weights == "base" else self.weights
         return {"gguf_f16": "float16", "gguf_q8_0": "q8_0"}[self.format]
+
+    def _write_card(self, folder: Path, check: Check) -> None:
+        if self.run is None:
+            return
+        names = self.names or Names()
+        for path in folder.glob("*.gguf"):
+            names = replace(names, file=path.name)
+        verdict = Verdict(check.top1_agreement, check.mean_divergence)
+        write_card(folder, read_run(self.run), self.source, form=self.format, names=names, verdict=verdict)
 
     def _check_conversion_room(self) -> None:
         if needs_conversion(self.source, self.cache_dir):
