@@ -16,7 +16,8 @@ MAX_CHOICES = 8
 MAX_STOPS = 4
 MAX_STOP_LENGTH = 128
 MAX_TOKENS = 1_048_576
-MAX_SEED = 2**63 - 1
+MAX_SEED = 2**53 - 1
+"""Beyond that, not every JSON reader knows a number from the next."""
 NO_NUL = r"^[^\x00]*$"
 
 _TEXT_PART = {

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.contract.conftest import Service
+from tests.contract.inference import answering
 
 ROOT = Path(__file__).parents[2]
 SECONDS = 880
@@ -32,16 +33,17 @@ def test_requests_and_answers_are_as_specified(service: Service, tmp_path: Path)
         "--workers": "1",  # Python 3.11 cannot compile in several threads as hypothesis does
         "--suppress-health-check": "all",
     }
-    done = subprocess.run(
-        [*command, "--no-color", *(part for option in options.items() for part in option)],
-        cwd=tmp_path,  # it keeps what it found in a folder of its own
-        env=os.environ
-        | {"SCHEMATHESIS_HOOKS": "tests.contract.specification_checks", "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        timeout=SECONDS,
-        check=False,
-    )
+    with answering(service, "Hello"):
+        done = subprocess.run(
+            [*command, "--no-color", *(part for option in options.items() for part in option)],
+            cwd=tmp_path,  # it keeps what it found in a folder of its own
+            env=os.environ
+            | {"SCHEMATHESIS_HOOKS": "tests.contract.specification_checks", "PYTHONPATH": str(ROOT)},
+            capture_output=True,
+            text=True,
+            timeout=SECONDS,
+            check=False,
+        )
     assert done.returncode == 0, done.stdout + done.stderr
     selected, tested = (re.search(rf"{word}: (\d+)", done.stdout) for word in ("Selected", "Tested"))
     assert selected is not None

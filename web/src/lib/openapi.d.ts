@@ -2499,6 +2499,12 @@ export interface components {
              */
             priority: ("low" | "normal" | "high") | number;
             /**
+             * Recompute
+             * @default none
+             * @enum {string}
+             */
+            recompute: "none" | "unselected" | "all";
+            /**
              * Schedule
              * @default linear
              * @enum {string}
@@ -2626,6 +2632,12 @@ export interface components {
              * @enum {string}
              */
             precision: "auto" | "float32" | "bfloat16";
+            /**
+             * Recompute
+             * @default none
+             * @enum {string}
+             */
+            recompute: "none" | "unselected" | "all";
             /**
              * Schedule
              * @default linear
@@ -3472,6 +3484,12 @@ export interface components {
              * @default normal
              */
             priority: ("low" | "normal" | "high") | number;
+            /**
+             * Recompute
+             * @default none
+             * @enum {string}
+             */
+            recompute: "none" | "unselected" | "all";
             /**
              * Schedule
              * @default linear
