@@ -14,8 +14,10 @@ from store.tables import StepRecord
 HELD_OUT = (
     "valid_loss",
     "valid_mean_token_accuracy",
+    "valid_reward_accuracy",
     "full_valid_loss",
     "full_valid_mean_token_accuracy",
+    "full_valid_reward_accuracy",
     "probe_loss",
 )
 """The metrics of a step that were measured on rows held out of the training."""

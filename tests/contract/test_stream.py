@@ -90,7 +90,16 @@ def test_a_checkpoint_comes_typed_before_its_event(
 def test_an_evaluation_comes_typed_before_its_step(service: Service, transport: Transport) -> None:
     run = Run(service, service.create_job())
     plain, measured = step_record(1), step_record(2)
-    measured.metrics.update(probe_loss=0.25, valid_loss=0.5)
+    told = {
+        "full_valid_loss": 0.75,
+        "full_valid_mean_token_accuracy": 0.125,
+        "full_valid_reward_accuracy": 1.0,
+        "probe_loss": 0.25,
+        "valid_loss": 0.5,
+        "valid_mean_token_accuracy": 0.375,
+        "valid_reward_accuracy": 0.625,
+    }
+    measured.metrics.update(told)
     with service.database.session() as session:
         assert append_steps(session, run.job_id, run.attempt, [plain, measured])
     run.cancelled()
@@ -100,7 +109,7 @@ def test_an_evaluation_comes_typed_before_its_step(service: Service, transport: 
     assert evaluation["data"] == {
         "step": 2,
         "time": step["data"]["time"],
-        "metrics": {"probe_loss": 0.25, "valid_loss": 0.5},
+        "metrics": told,
     }
 
 
