@@ -146,6 +146,7 @@ def measure(source: ModelSource, *, rounds: int, tokens: int, counts: Sequence[i
             beside.append(longest_pause(engine, beside_long_prompt=True))
     return {
         "machine": {"system": platform.platform(), "threads": torch.get_num_threads()},
+        "rounds": rounds,
         "model": source.name,
         "answer_tokens": tokens,
         "speeds": _ratios(speeds),
@@ -190,9 +191,10 @@ def main() -> int:
     """Run the measures, print the table, write the results."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="a few tokens each, nothing is written")
+    parser.add_argument("--rounds", type=int, default=2, help="how often each is measured (default: 2)")
     options = parser.parse_args()
-    rounds, tokens, counts = (1, 4, (1, 2)) if options.quick else (2, 48, (1, 4, 8))
-    found = measure(Catalog().resolve(SMOLLM2), rounds=rounds, tokens=tokens, counts=counts)
+    tokens, counts = (4, (1, 2)) if options.quick else (48, (1, 4, 8))
+    found = measure(Catalog().resolve(SMOLLM2), rounds=options.rounds, tokens=tokens, counts=counts)
     print(table(found))
     if not options.quick:
         RESULTS.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")

@@ -56,11 +56,12 @@ class TextStream:
     def _release(self, text: str) -> str:
         """Add decoded text; returns what can be no part of a stop string."""
         text = self._held + text
-        ends = [at for at in map(text.find, self._stop) if at >= 0]
-        if ends:
+        # The one that is complete first, however many characters a token has; of several the longest.
+        found = [(at + len(stop), at) for stop in self._stop if (at := text.find(stop)) >= 0]
+        if found:
             self.stopped = True
             self._held = ""
-            return text[: min(ends)]
+            return text[: min(found)[1]]
         keep = max((_overlap(text, stop) for stop in self._stop), default=0)
         self._held = text[len(text) - keep :]
         return text[: len(text) - keep]

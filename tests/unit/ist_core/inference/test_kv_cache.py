@@ -94,18 +94,23 @@ def test_rows_keep_their_tokens_whatever_the_others_do(moves: Moves) -> None:
             check(cache, rows, seen)
 
 
-def test_what_a_row_leaves_behind_is_not_read_by_the_next_in_its_place() -> None:
-    """Masked states are read with no weight, and no weight times infinity is no number."""
-    cache = KeyValueCache(LAYERS)
-    for prompt in ([1.0, 2.0, 3.0], [float("inf")] * 6):
-        filled = KeyValueCache(LAYERS, rows=1, columns=len(prompt))
-        write(filled, [prompt])
-        cache.join(filled, 1, rows=4, columns=16)
-    cache.drop(1)
-    filled = KeyValueCache(LAYERS, rows=1, columns=5)
-    write(filled, [[7.0] * 5])
+def join(cache: KeyValueCache, prompt: list[float]) -> None:
+    filled = KeyValueCache(LAYERS, rows=1, columns=len(prompt))
+    write(filled, [prompt])
     cache.join(filled, 1, rows=4, columns=16)
-    check(cache, [[1.0, 2.0, 3.0, 4.0], [7.0] * 5 + [8.0]], write(cache, [[4.0], [8.0]]))
+
+
+def test_what_a_row_leaves_behind_is_not_read_by_those_after_it() -> None:
+    """Masked states are read with no weight, and no weight times infinity is no number."""
+    cache, first = KeyValueCache(LAYERS), [1.0, 2.0, 3.0]
+    join(cache, first)
+    join(cache, [float("inf")] * 6)
+    cache.drop(1)
+    join(cache, [7.0])  # in its place, shorter than the other
+    check(cache, [[*first, 4.0], [7.0, 8.0]], write(cache, [[4.0], [8.0]]))
+    join(cache, [9.0] * 7)  # longer than all: columns from before are alive again
+    rows = [[*first, 4.0, 5.0], [7.0, 8.0, 6.0], [9.0] * 8]
+    check(cache, rows, write(cache, [[5.0], [6.0], [9.0]]))
 
 
 def test_a_token_is_written_in_place() -> None:
