@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -265,6 +265,24 @@ async def test_an_answer_that_the_engine_ends_is_refused(running: Running) -> No
     assert isinstance(refusal, Refusal)
     assert (refusal.status, refusal.message, refusal.param) == (400, "the adapter is gone", "model")
     assert running.loaded[0].cancelled == ["gone"]
+
+
+async def test_a_redis_that_is_away_for_a_while_loses_nothing(
+    running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("worker.inference.process.RETRY_SECONDS", 0.01)
+    send, failures = ChatIntake.reply, iter(range(3))
+
+    def reply(intake: ChatIntake, replies: Iterable[tuple[str, Reply]]) -> None:
+        send(intake, replies)
+        if next(failures, None) is not None:
+            raise redis.ConnectionError("it was taken, but nobody was told so")
+
+    monkeypatch.setattr(ChatIntake, "reply", reply)
+    await running.ask(order("one", tokens=5))
+    told = (await running.replies("one"))["one"]
+    assert sorted({reply.seq for reply in told}) == list(range(5))
+    assert len(told) > 5
 
 
 async def test_an_idle_base_is_let_go_of(running: Running) -> None:
