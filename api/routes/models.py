@@ -7,6 +7,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path, Request, Response
 from fastapi.responses import StreamingResponse
+from starlette.convertors import Convertor, register_url_convertor
 
 from api.download import download_answers, send_archive
 from api.errors import ApiError, bad_request
@@ -20,6 +21,23 @@ from store.tables import TunedModel
 from store.tuned_models import artifact_keys, delete_tuned_model, get_tuned_model, list_tuned_models
 
 ModelName = Annotated[str, Path(max_length=512, pattern=r"^[^\x00]+$")]
+
+
+class OneSlash(Convertor[str]):
+    """A name in a path, with a slash in it or without, so that what lies below a model is no model's name."""
+
+    regex = "[^/]+(/[^/]+)?"
+
+    def convert(self, value: str) -> str:
+        """As it is."""
+        return value
+
+    def to_string(self, value: str) -> str:
+        """As it is."""
+        return value
+
+
+register_url_convertor("name", OneSlash())
 
 router = APIRouter(prefix="/models", tags=["models"], responses=ERRORS)
 
@@ -45,7 +63,7 @@ def archive(model: ModelName, request: Request, services: OpenServices, tx: Tx) 
     )
 
 
-@router.get("/{model:path}")
+@router.get("/{model:name}")
 def retrieve(model: ModelName, services: OpenServices, tx: Tx) -> ModelObject:
     """One model."""
     if model in services.catalog.names():

@@ -254,3 +254,9 @@ def test_a_push_shows_where_it_went_and_never_its_token(own: Service, exports: s
     assert (export.json()["status"], export.json()["destination"]["url"]) == ("succeeded", url)
     assert url in check_error(refused, 400, code="export_pushed", param="export_id")
     assert not any("hf_secret" in answer.text for answer in (first, again, export, listed, refused))
+
+
+def test_what_lies_below_a_model_is_no_models_name(own: Service, http: httpx.Client, exports: str) -> None:
+    answer = http.get(f"{exports}/export-none/cancel")
+    check_error(answer, 405, code="method_not_allowed", param=None)
+    assert answer.headers["allow"] == "POST"
