@@ -35,7 +35,7 @@ test("every page stands an audit, in both themes, and has no width to spare on a
     const { page, context, faults } = await enter(browser, { theme, width });
     for (const [name, hash] of Object.entries(pages)) {
       await go(page, hash);
-      await page.waitForTimeout(300);
+      await page.waitForTimeout(100);
       await shoot(page, `${name}-${theme}-${width}`);
       assert.deepEqual(await audit(page), [], `${name}, ${theme}, ${width}`);
       const wide = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
