@@ -25,7 +25,7 @@ def tuned_model(database: Database, objects: ObjectStore) -> str:
         job = make_job(session)
     held = claim(database, job.id)
     prefix = artifact_prefix(job.id, held.attempt)
-    made = {"adapter/adapter_config.json": b"{}", "report.json": b"{}"}
+    made = {"adapter/adapter_config.json": b"{}", "report.json": b"{}", "steps.csv": b"step"}
     stored = [objects.put(prefix + path, io.BytesIO(data)) for path, data in made.items()]
     name = new_model_id(job.model, job.suffix)
     with database.session() as session:

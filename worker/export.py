@@ -17,9 +17,11 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, cast
 
+from ist_core.card.facts import REPORT, STEPS, Names
 from ist_core.catalog import Catalog
 from ist_core.errors import EngineError, ModelError
 from ist_core.export.manifest import MANIFEST, ExportFormat
+from store.checkpoints import ADAPTER
 from store.database import DATABASE_AWAY, Database
 from store.export_runs import finish_failed, finish_kept, finish_pushed, get_export, ready_twin, tell_progress
 from store.exports import export_prefix
@@ -136,8 +138,18 @@ class Exporter:
             cache_dir=self._settings.cache_dir,
             progress=self._progress,
             name=export.model.removeprefix("ft:").replace(":", "-"),
+            run=self._fetched_run(source),
+            names=Names(model=export.model, job=source.job_id),
         )
         return output
+
+    def _fetched_run(self, source: AdapterSource) -> Path | None:
+        """What a model card is made of; a checkpoint's run had not ended."""
+        if source.step is not None:
+            return None
+        folder = self._scratch / "run"
+        self._fetch(source.prefix.removesuffix(ADAPTER), [{"path": REPORT}, {"path": STEPS}], folder)
+        return folder
 
     def _fetched_twin(self, twin: Export) -> Path:
         """The files of an export that is kept here: they need not be made again."""

@@ -14,6 +14,7 @@ from ist_core.spec import JobSpec
 
 CardFormat = Literal["adapter", "merged", "gguf_f16", "gguf_q8_0"]
 
+REPORT, STEPS = "report.json", "steps.csv"
 _ELSEWHERE = {"model", "training_file", "validation_file"}
 """Fields of a spec that name files, which may be paths of one machine."""
 
@@ -97,8 +98,8 @@ def read_run(folder: Path) -> Run:
     Raises:
         OSError: if `report.json` or `steps.csv` is missing.
     """
-    report = json.loads((folder / "report.json").read_text(encoding="utf-8"))
-    with (folder / "steps.csv").open(newline="", encoding="utf-8") as file:
+    report = json.loads((folder / REPORT).read_text(encoding="utf-8"))
+    with (folder / STEPS).open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     measured = "valid_loss" if any(row.get("valid_loss") for row in rows) else "full_valid_loss"
     return Run(report, _curve(rows, "train_loss"), _curve(rows, measured))

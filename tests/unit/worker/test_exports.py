@@ -11,6 +11,7 @@ import redis
 from pydantic import SecretStr
 
 import ist_core.export
+from ist_core.card import Names
 from ist_core.errors import ExportUnsupported
 from store.database import Database
 from store.export_runs import ExportClaim
@@ -70,8 +71,13 @@ def run(
 def convert(monkeypatch: pytest.MonkeyPatch, error: BaseException | None = None) -> None:
     """Have the engine write FILES, or fail."""
 
-    def export_model(source: object, adapter: Path, to: str, output: Path, **_: object) -> None:
+    def export_model(
+        source: object, adapter: Path, to: str, output: Path, *, run: Path, names: Names, **_: object
+    ) -> None:
         assert (adapter / "adapter_config.json").is_file()
+        assert {path.name for path in run.iterdir()} == {"report.json", "steps.csv"}
+        assert names.model is not None
+        assert names.model.startswith("ft:")
         output.mkdir()
         for path, data in FILES.items():
             (output / path).write_bytes(data)
