@@ -55,7 +55,7 @@ class ChatAnswer(Response):
                 outcome = "ok"
         except ApiError as error:
             outcome = error.code
-            await self._refuse(error, scope, receive, send)
+            await self._refuse(error, scope, send)
         except TimeoutError:
             drop_connection(scope)
         finally:
@@ -89,7 +89,7 @@ class ChatAnswer(Response):
         """Send all of the answer. Raises ApiError, TimeoutError."""
 
     @abstractmethod
-    async def _refuse(self, error: ApiError, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _refuse(self, error: ApiError, scope: Scope, send: Send) -> None:
         """Tell the client, or raise `error` for it to become the answer."""
 
 
@@ -105,7 +105,7 @@ class WholeAnswer(ChatAnswer):
                 self.transcript.add(piece)
         await JSONResponse(self.transcript.completion().model_dump())(scope, receive, send)
 
-    async def _refuse(self, error: ApiError, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _refuse(self, error: ApiError, scope: Scope, send: Send) -> None:
         raise error
 
 
@@ -133,10 +133,13 @@ class StreamedAnswer(ChatAnswer):
             await self._send(send, format_sse_event(data_str=self.transcript.last_chunk().model_dump_json()))
         await self._send(send, DONE, more=False)
 
-    async def _refuse(self, error: ApiError, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _refuse(self, error: ApiError, scope: Scope, send: Send) -> None:
         if not self._started:
             raise error
-        await self._send(send, format_sse_event(data_str=error.body.model_dump_json()), more=False)
+        try:
+            await self._send(send, format_sse_event(data_str=error.body.model_dump_json()), more=False)
+        except TimeoutError:
+            drop_connection(scope)
 
     async def _send(self, send: Send, body: bytes, *, more: bool = True) -> None:
         """Send events; waits while the connection's buffer is full. Raises TimeoutError."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import cast
 
 import redis
+from pydantic import ValidationError
 
 from store.chat_orders import GONE_SECONDS, REPLIES, ChatKeys, ChatOrder, Reply
 
@@ -30,6 +32,8 @@ redis.call('ZADD', KEYS[1], now + ARGV[2], ARGV[1])
 _LIVING = """
 return redis.call('ZCOUNT', KEYS[1], '(' .. redis.call('TIME')[1], '+inf')
 """
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,10 +60,21 @@ class ChatIntake:
         return [Waiting(*member.decode().split(" ", 1)) for member in members]
 
     def claim(self, request: Waiting) -> ChatOrder | None:
-        """Take a request; None: another process was first, or nobody wants it any more."""
-        keys = [self._keys.waiting, self._keys.request(request.id)]
-        order = self._claim(keys=keys, args=[f"{request.id} {request.base}", self.process])
-        return None if order is None else ChatOrder.model_validate_json(order)
+        """Take a request; None: another process was first, or nobody wants it any more.
+
+        One that this version cannot read is lost, which its API process tells its client.
+        """
+        key = self._keys.request(request.id)
+        member = f"{request.id} {request.base}"
+        order = self._claim(keys=[self._keys.waiting, key], args=[member, self.process])
+        if order is None:
+            return None
+        try:
+            return ChatOrder.model_validate_json(order)
+        except ValidationError as error:
+            logger.warning("a request that this version does not know: %s", error)
+            self._redis.delete(key)
+            return None
 
     def unwanted(self, ids: Collection[str]) -> set[str]:
         """Those of these requests that nobody wants any more."""

@@ -7,10 +7,14 @@ breaks loses no answer.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection
 from typing import Literal, cast
 
 import redis.asyncio
+from pydantic import ValidationError
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
 
 from store.chat_orders import LIVE_SECONDS, REPLIES, ChatKeys, ChatOrder, Reply
 
@@ -64,6 +68,8 @@ Progress = Literal["waiting", "unserved", "taken", "orphaned", "gone"]
 """unserved: it waits, and nobody is there; orphaned: its process is gone; gone: Redis has lost it."""
 
 
+logger = logging.getLogger(__name__)
+
 Entries = list[tuple[bytes, list[tuple[bytes, dict[bytes, bytes]]]]]
 
 
@@ -74,7 +80,10 @@ class ChatQueue:
         self.process = process
         self._keys = ChatKeys(queue)
         self._redis = redis.asyncio.Redis.from_url(
-            url, socket_connect_timeout=SOCKET_SECONDS, socket_timeout=SOCKET_SECONDS
+            url,
+            socket_connect_timeout=SOCKET_SECONDS,
+            socket_timeout=SOCKET_SECONDS,
+            retry=Retry(NoBackoff(), 0),
         )
         self._put = self._redis.register_script(_PUT)
         self._renew = self._redis.register_script(_RENEW)
@@ -111,9 +120,12 @@ class ChatQueue:
         replies: list[Reply] = []
         for _, entries in found:
             for entry_id, fields in entries:
-                replies += REPLIES.validate_json(fields[b"replies"])
                 self._read_to = entry_id.decode()
-        if replies:
+                try:
+                    replies += REPLIES.validate_json(fields[b"replies"])
+                except ValidationError as error:  # the gap ends the requests that it is about
+                    logger.warning("replies that this version does not know: %s", error)
+        if found:
             await self._redis.xtrim(stream, minid=self._after(self._read_to), approximate=False)
         return replies
 

@@ -96,12 +96,9 @@ def test_an_answer_is_put_together(
     said = [(choice.index, choice.message.content, choice.finish_reason) for choice in answer.choices]
     assert said == [(0, "Hello", "stop"), (1, "Good", "length")]
     assert answer.usage is not None
-    assert (answer.usage.prompt_tokens, answer.usage.completion_tokens, answer.usage.total_tokens) == (
-        7,
-        11,
-        18,
-    )
-    assert not played.is_wanted(order)
+    used = answer.usage
+    assert (used.prompt_tokens, used.completion_tokens, used.total_tokens) == (7, 11, 18)
+    until(lambda: not played.is_wanted(order))
 
 
 def test_a_stream_is_told_as_it_is_written(
@@ -247,6 +244,29 @@ def test_a_redis_that_forgets_ends_the_request(
     order = played.take()
     played.redis.delete(played.keys.request(order.id))
     check_error(asked.result(), 503, code="inference_lost", param=None)
+
+
+def test_what_another_version_says_ends_the_request_it_is_about(
+    chat: Service, played: Played, pool: ThreadPoolExecutor
+) -> None:
+    asked = pool.submit(post, chat)
+    order = played.take()
+    played.redis.xadd(played.keys.replies(order.reply_to), {"replies": b'[{"kind": "song"}]'})
+    played.write(order, "Hi", "stop", skip=1)
+    check_error(asked.result(), 503, code="inference_lost", param=None)
+    asked = pool.submit(post, chat)
+    until(lambda: bool(played.intake.waiting()))
+    (request,) = played.intake.waiting()
+    played.redis.hset(played.keys.request(request.id), "order", b"{}")
+    assert played.intake.claim(request) is None
+    check_error(asked.result(), 503, code="inference_lost", param=None)
+
+
+def test_without_redis_chat_is_away(service: Service) -> None:
+    with serving(service.settings.model_copy(update={"redis_url": "redis://127.0.0.1:1/0"})) as cut_off:
+        answer = post(cut_off)
+        check_error(answer, 503, code="queue_unavailable", param=None)
+        assert answer.headers["retry-after"] == "2"
 
 
 def test_a_lost_reply_is_noticed_and_one_that_comes_twice_is_not(
