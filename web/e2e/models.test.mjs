@@ -76,7 +76,7 @@ test("base and tuned model answer side by side, token by token, until they are s
   }
   await page.getByLabel("Message").press("Enter");
   await until("both have answered", async () => (await page.locator("[data-standing=done]").count()) === 2);
-  await page.getByLabel(`Tuned: ${job.fine_tuned_model}`).getByText(/\d+ tokens?/).waitFor();
+  await page.getByLabel(`Tuned: ${job.fine_tuned_model}`).getByText(/\d+\stokens?/).waitFor();
   const lengths = await page.evaluate(() => globalThis.lengths.map((seen) => seen.size));
   assert.ok(Math.max(...lengths) > 3, `texts of so many lengths were seen: ${lengths}`);
   await shoot(page, "playground");
@@ -114,7 +114,7 @@ test("a model is exported, its check is told, and it is downloaded and deleted",
   assert.match(download.suggestedFilename(), /\.gguf$/);
   assert.equal(await download.failure(), null);
   await page.locator("summary", { hasText: "Model card" }).click();
-  await page.locator("pre", { hasText: "base_model" }).waitFor();
+  await page.locator("pre", { hasText: "tuned with Isthmus" }).waitFor();
   await shoot(page, "exports");
   await page.getByRole("button", { name: `Delete GGUF Q8_0 of ${job.fine_tuned_model}` }).click();
   await page.getByRole("dialog").getByRole("button", { name: "Delete", exact: true }).click();
