@@ -46,7 +46,8 @@ def supervised_logits(model: PeftModel, batch: Batch) -> torch.Tensor:
 
     hook = head.register_forward_pre_hook(gather)
     try:
-        output = model(input_ids=batch.tokens, attention_mask=batch.mask, use_cache=False)
+        # No mask: padding comes last, so a causal model looks at none of it.
+        output = model(input_ids=batch.tokens, use_cache=False)
     finally:
         hook.remove()
     logits: torch.Tensor = output.logits

@@ -150,6 +150,9 @@ class TrainingOptions(Strict):
     """Tokens per example; longer ones are cut at the end."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """auto: bfloat16 on a GPU that has it, float32 elsewhere."""
+    recompute: Literal["none", "unselected", "all"] = "none"
+    """Layers that keep only their input for the backward pass and compute the rest again there, which takes
+    less memory and more time. unselected: a step keeps the activations of no more layers than IST selects."""
     checkpoint_interval: Annotated[int, Field(ge=1)] | None = None
     """Optimizer steps from one checkpoint to the next; None means a tenth of all steps, rounded up. A run
     that is stopped writes one more."""

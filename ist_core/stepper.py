@@ -14,6 +14,8 @@ from peft import PeftModel
 from ist_core.batches import probe_choice
 from ist_core.errors import TrainingDiverged
 from ist_core.ist import IST, AdapterLayer, IstRecord
+from ist_core.keeping import Keeping
+from ist_core.kernels import FastPaths
 from ist_core.objectives.objective import BatchT, ItemT, Objective
 from ist_core.optimization import learning_rate, make_optimizer, set_learning_rate
 from ist_core.spec import JobSpec
@@ -64,6 +66,8 @@ class Stepper(Generic[ItemT, BatchT]):
         self._check_stop = check_stop
         self._parameters = [parameter for layer in layers for parameter in layer.parameters]
         self.optimizer = make_optimizer(layers, spec)
+        FastPaths(model)
+        self._keeping = Keeping(model, layers, spec)
         if ist is not None:
             ist.begin(probe=self, optimizer=self.optimizer)
 
@@ -74,6 +78,7 @@ class Stepper(Generic[ItemT, BatchT]):
             TrainingDiverged: if the loss or a gradient is not finite.
         """
         with self._ist.step() if self._ist else nullcontext() as record:
+            self._keeping.choose(record)
             rate = learning_rate(step, self._total_steps, self._spec)
             set_learning_rate(self.optimizer, rate)
             self._model.train()

@@ -16,7 +16,7 @@ A selected layer also keeps what its adapters read, in float32: a tensor that se
 once when the base is float32 and nothing drops it out, and once for each module otherwise. LoRA also keeps
 what B reads (4 r a module), DoRA each module's base output and LoRA's, a bottleneck what its non-linearity
 makes.
-A layer below the lowest selected one keeps nothing.
+A layer below the lowest selected one keeps nothing. On a CPU less is kept: ist_core/planner/fast_paths.py.
 
     H  hidden    h  heads    g  kv_heads    d  head_dim    I  mlp.size    B  micro-batch    T  padded length
 """
@@ -25,7 +25,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ist_core.planner import fast_paths as fast_path
 from ist_core.planner.adapters import LayerAdapters
+from ist_core.planner.fast_paths import FastPaths, fast_paths
 from ist_core.planner.shape import Linear, ModelShape
 from ist_core.spec import BottleneckSpec
 
@@ -49,33 +51,55 @@ class Kept:
 
 
 def kept_bytes(
-    shape: ModelShape, adapters: LayerAdapters, *, width: int, padded: bool, length: int, training: bool
+    shape: ModelShape,
+    adapters: LayerAdapters,
+    *,
+    width: int,
+    padded: bool,
+    length: int,
+    training: bool,
+    on_cpu: bool = False,
 ) -> Kept:
     """Return what a layer keeps a token.
 
     Args:
         width: bytes of one element of the base model: 4 or 2.
-        padded: whether the rows of a micro-batch differ in length, so that attention gets a mask.
+        padded: whether attention gets a mask.
         length: T.
         training: whether dropout is on; it is off in probes.
+        on_cpu: whether the fast paths of a CPU are in place.
     """
+    fast = FastPaths()
+    if on_cpu:
+        fast = fast_paths(shape, adapters, padded=padded, length=length, training=training)
     dropped = training and adapters.spec.dropout > 0
     model_dropout = 2 * width * shape.hidden if training and shape.dropout else 0
-    attention = _attention(shape, width, padded=padded, length=length, training=training)
+    attention = (
+        fast_path.attention_bytes(shape, width)
+        if fast.attention
+        else _attention(shape, width, padded=padded, length=length, training=training)
+    )
+    selected = (
+        fast_path.selected_bytes(shape, adapters, width, fast)
+        if fast.lora
+        else _adapters_selected(adapters, width, dropped=dropped, kept=not fast.attention)
+    )
     return Kept(
-        passing=_norms(shape, width)
+        passing=_norms(shape, width, fast)
         + attention
-        + _mlp(shape, width)
+        + (fast_path.mlp_bytes(shape, width) if fast.mlp else _mlp(shape, width))
         + model_dropout
         + _adapters_passing(adapters, dropped=dropped),
-        selected=_adapters_selected(adapters, width, dropped=dropped),
-        entering=_entering(shape, width) + (_entering_dropout(shape, adapters) if dropped else 0),
+        selected=selected,
+        entering=_entering(shape, width, fast) + (_entering_dropout(shape, adapters) if dropped else 0),
         fixed=_dora_copies(adapters) if dropped and width < _FLOAT32 else 0,
     )
 
 
-def _norms(shape: ModelShape, width: int) -> float:
+def _norms(shape: ModelShape, width: int, fast: FastPaths) -> float:
     count = shape.norms.count
+    if fast.norms:
+        return count * fast_path.norm_bytes(shape, width)
     if shape.norms.kind == "rms":
         return count * _FLOAT32 * (shape.hidden + 1) + _head_norms(shape)
     inputs = 1 if shape.parallel_residual else count
@@ -90,8 +114,10 @@ def _head_norms(shape: ModelShape) -> float:
     return _FLOAT32 * (width + shape.heads + shape.kv_heads) if norms.on_heads else 0
 
 
-def _entering(shape: ModelShape, width: int) -> float:
+def _entering(shape: ModelShape, width: int, fast: FastPaths) -> float:
     """What the norms of a layer's own input keep."""
+    if fast.norms:
+        return fast_path.norm_bytes(shape, width)
     if not shape.norms.before:
         return 0
     return _FLOAT32 * (shape.hidden + 1) if shape.norms.kind == "rms" else width * (shape.hidden + 2)
@@ -122,17 +148,20 @@ def _adapters_passing(adapters: LayerAdapters, *, dropped: bool) -> float:
     return _FLOAT32 * sum(target.inputs for target in adapters.targets) if dropped else 0
 
 
-def _adapters_selected(adapters: LayerAdapters, width: int, *, dropped: bool) -> float:
+def _adapters_selected(adapters: LayerAdapters, width: int, *, dropped: bool, kept: bool) -> float:
+    """`kept`: attention keeps its output."""
     spec, targets = adapters.spec, adapters.targets
     wide = width == _FLOAT32
     if isinstance(spec, BottleneckSpec):
         series = spec.variant == "series"
-        read = sum(target.outputs for target in targets) if series else _inputs(targets, shared=wide)
+        read = (
+            sum(target.outputs for target in targets) if series else _inputs(targets, shared=wide, kept=kept)
+        )
         # ReLU and tanh keep what they make, which is what the projection up reads.
         remade = dropped or spec.non_linearity in ("gelu", "silu")
         return _FLOAT32 * (read + (spec.size * len(targets) if remade else 0))
     outputs = sum(target.outputs for target in targets) if spec.dora else 0
-    inputs = _inputs(targets, shared=wide and not dropped)
+    inputs = _inputs(targets, shared=wide and not dropped, kept=kept)
     base = (_FLOAT32 if dropped else width) * outputs
     return _FLOAT32 * (inputs + spec.rank * len(targets) + outputs) + base
 
@@ -151,13 +180,13 @@ def _dora_copies(adapters: LayerAdapters) -> int:
     return _FLOAT32 * sum(target.inputs * target.outputs for target in adapters.targets)
 
 
-def _inputs(targets: tuple[Linear, ...], *, shared: bool) -> int:
+def _inputs(targets: tuple[Linear, ...], *, shared: bool, kept: bool) -> int:
     """Features a token of what the adapters read, and nothing else keeps."""
     if not shared:
         return sum(target.inputs for target in targets)
     # Attention's output is kept already, unless it had to be copied.
-    kept = "" if _fused(targets) else "attention"
-    return sum({target.reads: target.inputs for target in targets if target.reads != kept}.values())
+    left_out = "attention" if kept and not _fused(targets) else ""
+    return sum({target.reads: target.inputs for target in targets if target.reads != left_out}.values())
 
 
 def _fused(linears: tuple[Linear, ...]) -> bool:

@@ -39,6 +39,7 @@ FAMILIES: dict[str, dict[str, Any]] = {
 }
 ROWS, LENGTH = 4, 32
 
+_INSIDE = re.compile(r"\.(?:layers|h)\.\d+\.")
 _CAUSAL: Any = AutoModelForCausalLM
 
 
@@ -85,6 +86,8 @@ def kept_by(model: PeftModel, *, padded: bool) -> Kept:
     hooks = [
         module.register_forward_pre_hook(lambda _, __, name=name: now.__setitem__(0, name))
         for name, module in model.named_modules()
+        # A module with a hook takes no fast path, and which layer it is, the layer's own hook tells.
+        if not _INSIDE.search(name)
     ]
 
     def pack(tensor: Tensor) -> _Box:

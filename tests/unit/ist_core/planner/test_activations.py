@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from ist_core.ist import adapter_layers
+from ist_core.kernels import FastPaths
 from ist_core.planner.activations import kept_bytes
 from ist_core.planner.adapters import layer_adapters
 from ist_core.spec import BottleneckSpec, LoraSpec
@@ -25,28 +26,40 @@ SPECS: dict[str, LoraSpec | BottleneckSpec] = {
 FORMATS = [torch.float32, torch.bfloat16]
 
 
+@pytest.mark.parametrize("fast", [False, True], ids=["plain", "fast"])
 @pytest.mark.parametrize("padded", [False, True], ids=["even", "padded"])
 @pytest.mark.parametrize("dtype", FORMATS, ids=["float32", "bfloat16"])
 @pytest.mark.parametrize("family", FAMILIES)
-def test_every_family(family: str, dtype: torch.dtype, padded: bool) -> None:
-    _check(family, LoraSpec(rank=4), dtype, padded=padded)
+def test_every_family(family: str, dtype: torch.dtype, padded: bool, fast: bool) -> None:
+    _check(family, LoraSpec(rank=4), dtype, padded=padded, fast=fast)
 
 
+@pytest.mark.parametrize("fast", [False, True], ids=["plain", "fast"])
 @pytest.mark.parametrize("dtype", FORMATS, ids=["float32", "bfloat16"])
 @pytest.mark.parametrize("name", SPECS)
-def test_every_adapter(name: str, dtype: torch.dtype) -> None:
-    _check("llama", SPECS[name], dtype, padded=True)
+def test_every_adapter(name: str, dtype: torch.dtype, fast: bool) -> None:
+    _check("llama", SPECS[name], dtype, padded=not fast, fast=fast)
 
 
-def _check(family: str, spec: LoraSpec | BottleneckSpec, dtype: torch.dtype, *, padded: bool) -> None:
+def _check(
+    family: str, spec: LoraSpec | BottleneckSpec, dtype: torch.dtype, *, padded: bool, fast: bool
+) -> None:
     """Compare the lowest layer, a layer in between that is not selected, and one that is."""
     base, shape = make_model(family, dtype)
     model = adapted(base, spec)
     for parameter in adapter_layers(model)[1].parameters:
         parameter.requires_grad_(False)
+    if fast:
+        FastPaths(model)
     width = torch.empty(0, dtype=dtype).element_size()
     kept = kept_bytes(
-        shape, layer_adapters(shape, spec), width=width, padded=padded, length=LENGTH, training=True
+        shape,
+        layer_adapters(shape, spec),
+        width=width,
+        padded=padded,
+        length=LENGTH,
+        training=True,
+        on_cpu=fast,
     )
     tokens = ROWS * LENGTH
     expected = (

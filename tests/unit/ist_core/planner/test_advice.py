@@ -38,13 +38,13 @@ def within(gigabytes: float) -> Setting:
 @pytest.mark.parametrize(
     ("gigabytes", "keys", "names"),
     [
-        (25, {}, ["micro_batch_size"]),
+        (18, {}, ["micro_batch_size"]),
         (4, {}, ["micro_batch_size", "precision"]),
-        (2.6, {}, ["micro_batch_size", "precision", "ist"]),
+        (2.2, {}, ["micro_batch_size", "precision", "ist"]),
         (6, {"batch_size": 1}, []),
         (4, {"batch_size": 1}, ["precision"]),
         (4, {"batch_size": 1, "precision": "bfloat16", "ist": {"policy": "random"}}, []),
-        (2.6, {"batch_size": 1, "precision": "bfloat16", "ist": {"policy": "random"}}, ["ist"]),
+        (2.2, {"batch_size": 1, "precision": "bfloat16", "ist": {"policy": "random"}}, ["ist"]),
     ],
 )
 def test_dearer_changes_come_when_cheaper_ones_do_not_do(

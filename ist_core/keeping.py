@@ -1,0 +1,50 @@
+"""Of which layers a step keeps the activations for its backward pass: `recompute` of a job, step by step."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from peft import PeftModel
+
+from ist_core.ist import AdapterLayer, IstRecord, decoder_layers
+from ist_core.kernels.recompute import Recompute
+from ist_core.spec import JobSpec
+
+
+class Keeping:
+    """Tells the model's layers before each step whether to keep or to compute again.
+
+    With `unselected`, a step keeps what as many layers hold as IST selects: in a warm-up, which updates all
+    layers, those nearest the output; later those that are updated.
+    """
+
+    def __init__(self, model: PeftModel, layers: Sequence[AdapterLayer], spec: JobSpec) -> None:
+        self._depth = 0
+        if spec.recompute == "none":
+            return
+        stack = decoder_layers(model)[1]
+        self._depth = len(stack)
+        self._indices = [layer.index for layer in layers]
+        kept = 0 if spec.recompute == "all" or spec.ist is None else spec.ist.update_fraction * len(layers)
+        self._kept = max(1, math.floor(kept)) if kept else 0
+        self._recompute = Recompute(stack, random=spec.adapter.dropout > 0 or _drops_out(model))
+        self._recompute.choose(range(self._depth - self._kept))
+
+    def choose(self, record: IstRecord | None) -> None:
+        """Choose for the step that `record` tells of; None: all layers are updated."""
+        if not self._depth:
+            return
+        active = range(len(self._indices)) if record is None else record.active
+        selected = [self._indices[position] for position in active]
+        kept = set(selected[-self._kept :]) if self._kept else set()
+        # The backward pass does not reach the layers below the lowest selected one: they keep nothing.
+        self._recompute.choose([index for index in range(selected[0], self._depth) if index not in kept])
+
+
+def _drops_out(model: PeftModel) -> bool:
+    """Whether the base model has a dropout of its own."""
+    config = model.get_base_model().config
+    return any(
+        value > 0 for name, value in vars(config).items() if "drop" in name and isinstance(value, float)
+    )
