@@ -112,6 +112,8 @@ class Job(Base):
             postgresql_using="gin",
             postgresql_ops={"metadata": "jsonb_path_ops"},
         ),
+        # What the names of a job's checkpoints have of its id.
+        Index("ix_jobs_short_id", text('lower("right"(id, 8))')),
         Index("ix_jobs_grams", text(GRAMS), postgresql_using="gin"),
         # The queue: its line, and the jobs that were woken longest ago or never.
         Index(

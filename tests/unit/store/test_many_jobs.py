@@ -13,6 +13,7 @@ from api.job_view import view_jobs
 from store import checkpoints, events, files, gauges, jobs, quotas, runs
 from store.database import Database
 from store.job_list import JobFilter, list_jobs
+from store.model_sources import find_source
 from store.projects import DEFAULT_PROJECT
 from store.queue import PLACES, TRIED, claim_next, places
 from store.tables import Job, State
@@ -179,3 +180,10 @@ def test_the_precise_state_is_the_state_with_what_is_asked(database: Database) -
         for expected, row in asked.items():
             session.execute(SET_STATE, dict(zip(("state", "cancel", "pause", "again"), row, strict=True)))
             assert set(session.scalars(text("SELECT precise_state FROM jobs"))) == {expected}
+
+
+def test_a_checkpoints_name_is_found_by_the_end_of_its_jobs_id(crowded: Database) -> None:
+    name = f"ft:tiny:isthmus::{middle(crowded)[-8:].lower()}:ckpt-step-1"
+    found = read(crowded, lambda session: find_source(owner(session), name))
+    assert "ix_jobs_short_id" in set().union(*(plan.indexes for plan in found))
+    assert rows(found) <= 10
