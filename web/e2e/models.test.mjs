@@ -115,6 +115,7 @@ test("a model is exported, its check is told, and it is downloaded and deleted",
   assert.equal(await download.failure(), null);
   await page.locator("summary", { hasText: "Model card" }).click();
   await page.locator("pre", { hasText: "tuned with Isthmus" }).waitFor();
+  await until("its pictures are there", () => page.locator("details img").evaluateAll((pictures) => pictures.length > 0 && pictures.every((picture) => picture.naturalWidth > 0)));
   await shoot(page, "exports");
   await page.getByRole("button", { name: `Delete GGUF Q8_0 of ${job.fine_tuned_model}` }).click();
   await page.getByRole("dialog").getByRole("button", { name: "Delete", exact: true }).click();
