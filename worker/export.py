@@ -6,21 +6,18 @@ stored is removed again, and the worker writes what became of the export.
 
 from __future__ import annotations
 
-import json
 import logging
 import os
-import shutil
 import signal
 import sys
 import threading
-from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 from ist_core.card.facts import REPORT, STEPS, Names
 from ist_core.catalog import Catalog
 from ist_core.errors import EngineError, ModelError
-from ist_core.export.manifest import MANIFEST, ExportFormat
+from ist_core.export.manifest import ExportFormat
 from store.checkpoints import ADAPTER
 from store.database import DATABASE_AWAY, Database
 from store.export_runs import finish_failed, finish_kept, finish_pushed, get_export, ready_twin, tell_progress
@@ -28,12 +25,13 @@ from store.exports import export_prefix
 from store.log import configure_logging
 from store.model_sources import AdapterSource, read_source
 from store.object_storage import open_objects
-from store.objects import CHUNK_BYTES, ObjectInfo, ObjectNotFound, ObjectsAway, ObjectStore
+from store.objects import ObjectInfo, ObjectNotFound, ObjectsAway, ObjectStore
 from store.quotas import QuotaExceeded
 from store.sealing import Seal, SealBroken
 from store.settings import Settings, get_settings
 from store.tables import Export
 from worker.child_process import end_with_parent
+from worker.export_files import fetch, files_of, manifest_of
 from worker.hub import HubRepository, PushError
 from worker.retry import until_back
 from worker.scratch import Scratch
@@ -123,7 +121,7 @@ class Exporter:
         """The folder of the finished export; of `adapter` the adapter itself."""
         adapter = self._scratch / "adapter"
         self._progress("Fetching the adapter")
-        self._fetch(source.prefix, source.files, adapter)
+        fetch(self._objects, source.prefix, source.files, adapter)
         if export.format == "adapter":
             return adapter
         from ist_core.export import export_model  # torch, which the push of an adapter does without
@@ -148,22 +146,15 @@ class Exporter:
         if source.step is not None:
             return None
         folder = self._scratch / "run"
-        self._fetch(source.prefix.removesuffix(ADAPTER), [{"path": REPORT}, {"path": STEPS}], folder)
+        fetch(self._objects, source.prefix.removesuffix(ADAPTER), [{"path": REPORT}, {"path": STEPS}], folder)
         return folder
 
     def _fetched_twin(self, twin: Export) -> Path:
         """The files of an export that is kept here: they need not be made again."""
         self._progress("Fetching the export that is kept here")
         folder = self._scratch / "output"
-        self._fetch(str(twin.prefix), twin.files, folder)
+        fetch(self._objects, str(twin.prefix), twin.files, folder)
         return folder
-
-    def _fetch(self, prefix: str, files: Iterable[dict[str, Any]], folder: Path) -> None:
-        for file in files:
-            target = folder / file["path"]
-            target.parent.mkdir(parents=True, exist_ok=True)
-            with self._objects.open(prefix + file["path"]) as source, target.open("wb") as copy:
-                shutil.copyfileobj(source, copy, CHUNK_BYTES)
 
     def _keep(self, folder: Path) -> None:
         """Store the files and end the export well; on any failure nothing of them is left."""
@@ -171,10 +162,10 @@ class Exporter:
         stored: list[ObjectInfo] = []
         try:
             self._progress("Storing the files")
-            for path in _files(folder):
+            for path in files_of(folder):
                 with path.open("rb") as source:
                     stored.append(self._objects.put(prefix + path.relative_to(folder).as_posix(), source))
-            manifest = _manifest(folder)
+            manifest = manifest_of(folder)
             # From here on the transaction decides: an answer that a stop cut off could not be known.
             signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
@@ -196,7 +187,7 @@ class Exporter:
         message = f"{export.model} as {export.format}"
         url = repository.push(folder, message=message, progress=self._progress)
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        manifest = _manifest(folder)
+        manifest = manifest_of(folder)
 
         def write() -> Export | None:
             with self._database.session() as session:
@@ -246,18 +237,6 @@ class Exporter:
 
         if until_back(write) is None:
             logger.warning("the failure is not written: the attempt no longer holds the export")
-
-
-def _files(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.rglob("*") if path.is_file())
-
-
-def _manifest(folder: Path) -> dict[str, Any] | None:
-    path = folder / MANIFEST
-    if not path.is_file():
-        return None
-    manifest: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return manifest
 
 
 if __name__ == "__main__":
