@@ -269,7 +269,8 @@ def _dtype(device: torch.device) -> torch.dtype:
 def _end_tokens(base: BaseModel) -> set[int]:
     """Return the end tokens of the tokenizer, of the model and of its generation config."""
     tokens = {base.tokenizer.eos_token_id}
-    for config in (base.model.config, base.model.generation_config):
-        own = None if config is None else config.eos_token_id
+    for config in (base.model.config.get_text_config(decoder=True), base.model.generation_config):
+        # Some text configs have no such field at all, and leave it to the generation config.
+        own = getattr(config, "eos_token_id", None)
         tokens.update(own if isinstance(own, list) else [own])
     return {token for token in tokens if token is not None}

@@ -35,7 +35,7 @@ class Forward:
                 f"the model {base.source.name!r} has layers that keep a state of another kind than keys and "
                 f"values ({odd[0].__name__}), so it cannot be talked to; use another model"
             )
-        self._layers: int = base.model.config.get_text_config().num_hidden_layers
+        self._layers: int = base.model.config.get_text_config(decoder=True).num_hidden_layers
 
     def new_cache(self, *, rows: int = 0, columns: int = 0) -> KeyValueCache:
         """Return a cache for the model's layers."""

@@ -67,7 +67,7 @@ class Prompter:
 
 def _window(base: BaseModel) -> int:
     """Return the positions that the model and its tokenizer were made for; a huge number: they do not say."""
-    config = base.model.config.get_text_config()
+    config = base.model.config.get_text_config(decoder=True)
     # BLOOM's config has none; a tokenizer without a limit says 1e30.
     positions = getattr(config, "max_position_embeddings", None)
     limit = int(base.tokenizer.model_max_length)
