@@ -37,6 +37,7 @@ class Answerer:
         self._model = base.model
         self._tokenizer = base.tokenizer
         self._prompts = prompts
+        self._max_new_tokens = max_new_tokens
         self._check_stop = check_stop
         self._progress = progress
         self._config = GenerationConfig(  # type: ignore[no-untyped-call]  # transformers has no types here
@@ -70,7 +71,8 @@ class Answerer:
         kind: Literal["cpu", "cuda"] = "cuda" if self._model.device.type == "cuda" else "cpu"
         while order:
             # The longest first: what does not fit into memory is known at once.
-            count = min(len(order), answer_batch(kind, len(self._prompts[order[-1]])))
+            longest = len(self._prompts[order[-1]])
+            count = min(len(order), answer_batch(kind, longest, self._max_new_tokens))
             yield order[-count:]
             order = order[:-count]
 

@@ -47,7 +47,7 @@ class Forecast:
         """Take the lengths of the run's own examples in place of the longest that may be."""
         if self._setting is None:
             return
-        validation = len(examples.probe) if self._spec.validation_file and examples.probe else None
+        validation = None if examples.validation is None else len(examples.validation)
         items: list[ItemT] = list(examples.training)
         if validation is None and len(items) > 1:
             items += examples.probe

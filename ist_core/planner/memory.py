@@ -1,6 +1,6 @@
 """Peak memory of a run, by part, in bytes.
 
-    peak = runtime + libraries + data + max(loading, held + max(step, probe))
+    peak = runtime + libraries + data + max(loading, held + max(step, probe, answers))
     held = weights + adapters + gradients + optimizer
     step = (1 + c) kept + max(logits, transient)
 
@@ -26,6 +26,7 @@ from dataclasses import dataclass, replace
 from ist_core.planner.activations import Kept, kept_bytes
 from ist_core.planner.adapters import LayerAdapters
 from ist_core.planner.devices import Device
+from ist_core.planner.judging import Answering
 from ist_core.planner.lengths import MicroBatch
 from ist_core.planner.selections import Selection, Selections
 from ist_core.planner.shape import ModelShape
@@ -76,6 +77,9 @@ class Memory:
     """What one layer needs while it computes; alternates with `logits`."""
     probe: int
     """What an importance probe needs at its peak; alternates with a step."""
+    answers: int
+    """What both models need to answer validation rows: keys and values, and what a prompt is read with;
+    alternates with a step."""
     loading: int
     """Peak while the model is loaded; alternates with training."""
     allocator: int
@@ -94,12 +98,13 @@ class Memory:
     @property
     def job(self) -> int:
         """Peak bytes of tensors and data, the allocator's waste left out (what CUDA's counters show)."""
-        return self.libraries + self.data + max(self.loading, self.held + max(self.step, self.probe))
+        training = self.held + max(self.step, self.probe, self.answers)
+        return self.libraries + self.data + max(self.loading, training)
 
     @property
     def above_runtime(self) -> int:
         """Peak bytes beside the process's own."""
-        training = self.held + max(self.step + self.allocator, self.probe)
+        training = self.held + max(self.step + self.allocator, self.probe, self.answers)
         return self.libraries + self.data + max(self.loading, training)
 
     @property
@@ -118,6 +123,7 @@ def memory_of(
     mean: MicroBatch,
     probe: MicroBatch | None,
     chosen: Selections,
+    answering: Answering | None,
     tokens: float,
     converts: bool,
 ) -> Memory:
@@ -126,31 +132,38 @@ def memory_of(
     Args:
         phases: one or more.
         probe: the largest micro-batch of a probe; None: nothing is probed.
+        answering: None: nothing is answered.
         tokens: of all the rows.
         converts: whether the run converts a GGUF file first.
     """
     width = device.width(spec.precision)
     pairs = 2 if spec.method.type == "dpo" else 1
-    mean_kept = _kept(shape, adapters, width, mean)
     weights = width * shape.parameters
     on_cpu = device.kind == "cpu"
+    # The best adapters are kept in main memory, where they are to be the result.
+    adapter_sets = 2 if spec.select_checkpoint == "best" and on_cpu else 1
+
+    def kept(selection: Selection, batch: MicroBatch) -> int:
+        layer = _kept(spec, shape, adapters, width, batch, on_cpu=on_cpu)
+        return _activations(spec, layer, selection, pairs * batch.tokens, width * shape.hidden)
 
     def of(phase: Phase) -> Memory:
         selection, batch = phase.selection, phase.batch
-        activations = _activations(_kept(shape, adapters, width, batch), selection, pairs * batch.tokens)
+        activations = kept(selection, batch)
         return Memory(
             runtime=_RUNTIME[device.kind],
             libraries=_LIBRARIES if on_cpu else 0,
             data=round(_TOKEN_BYTES * tokens) if on_cpu else 0,
             weights=weights,
-            adapters=shape.layers * adapters.bytes,
+            adapters=adapter_sets * shape.layers * adapters.bytes,
             gradients=round(selection.active * adapters.bytes),
             optimizer=_moment_layers(spec, selection, chosen, device) * adapters.moment_bytes,
             activations_worst=activations,
-            activations_mean=_activations(mean_kept, chosen.mean, pairs * mean.tokens),
+            activations_mean=kept(chosen.mean, mean),
             logits=_logits(spec, shape, batch),
             transient=_transient(shape, adapters, width, pairs * batch.tokens),
-            probe=0 if probe is None else _probe(spec, shape, adapters, width, probe),
+            probe=0 if probe is None else _probe(spec, shape, adapters, width, probe, on_cpu=on_cpu),
+            answers=0 if answering is None else _answers(shape, adapters, width, answering),
             loading=_loading(shape, width, converts) if on_cpu else weights,
             allocator=round(_HOLES[width] * activations) if on_cpu else 0,
         )
@@ -163,16 +176,36 @@ def memory_of(
 
 
 def _kept(
-    shape: ModelShape, adapters: LayerAdapters, width: int, batch: MicroBatch, *, training: bool = True
+    spec: JobSpec,
+    shape: ModelShape,
+    adapters: LayerAdapters,
+    width: int,
+    batch: MicroBatch,
+    *,
+    on_cpu: bool,
+    training: bool = True,
 ) -> Kept:
+    # Only preference pairs are padded on the left, where a mask is needed.
+    padded = batch.padded and spec.method.type == "dpo"
+    length = round(batch.length)
     return kept_bytes(
-        shape, adapters, width=width, padded=batch.padded, length=round(batch.length), training=training
+        shape, adapters, width=width, padded=padded, length=length, training=training, on_cpu=on_cpu
     )
 
 
-def _activations(kept: Kept, selection: Selection, tokens: float) -> int:
-    a_token = selection.depth * kept.passing + selection.active * kept.selected - kept.entering
-    return round(tokens * a_token + selection.depth * kept.fixed)
+def _activations(spec: JobSpec, kept: Kept, selection: Selection, tokens: float, inputs: int) -> int:
+    """Bytes that autograd keeps; `inputs` are those a token of a layer's input."""
+    depth, active = selection.depth, selection.active
+    if spec.recompute == "none":
+        a_token = depth * kept.passing + active * kept.selected - kept.entering
+        return round(tokens * a_token + depth * kept.fixed)
+    stored = 0.0
+    if spec.recompute == "unselected" and spec.ist is not None:
+        stored = min(active, spec.ist.update_fraction * depth)
+    # One layer at a time is computed again, and keeps all of it meanwhile.
+    whole = min(depth, stored + 1)
+    a_token = whole * (kept.passing + kept.selected) + (depth - stored) * inputs
+    return round(tokens * a_token + whole * kept.fixed)
 
 
 def _moment_layers(spec: JobSpec, selection: Selection, chosen: Selections, device: Device) -> int:
@@ -199,15 +232,34 @@ def _transient(shape: ModelShape, adapters: LayerAdapters, width: int, tokens: f
     return round(tokens * widest * (2 * width + 8)) + dora
 
 
-def _probe(spec: JobSpec, shape: ModelShape, adapters: LayerAdapters, width: int, batch: MicroBatch) -> int:
+def _probe(
+    spec: JobSpec,
+    shape: ModelShape,
+    adapters: LayerAdapters,
+    width: int,
+    batch: MicroBatch,
+    *,
+    on_cpu: bool,
+) -> int:
     """Suppression goes forward only; gates go backward through all layers, with all adapters' gradients."""
     pairs = 2 if spec.method.type == "dpo" else 1
     beside = max(_logits(spec, shape, batch), _transient(shape, adapters, width, pairs * batch.tokens))
     if spec.ist is None or spec.ist.scorer == "suppression":
         return beside
     whole = Selection(shape.layers, shape.layers)
-    kept = _kept(shape, adapters, width, batch, training=False)
-    return _activations(kept, whole, pairs * batch.tokens) + beside + shape.layers * adapters.bytes
+    kept = _kept(spec, shape, adapters, width, batch, on_cpu=on_cpu, training=False)
+    activations = _activations(spec, kept, whole, pairs * batch.tokens, width * shape.hidden)
+    return activations + beside + shape.layers * adapters.bytes
+
+
+def _answers(shape: ModelShape, adapters: LayerAdapters, width: int, answering: Answering) -> int:
+    """The keys and values, and the larger of a prompt's widest module and the logits of the next tokens.
+
+    A validation batch needs no more than a step does: it keeps nothing for a backward pass.
+    """
+    reading = _transient(shape, adapters, width, answering.at_once * answering.longest_prompt)
+    logits = 12 * answering.at_once * shape.vocabulary
+    return answering.cache_bytes(shape, width) + max(reading, logits)
 
 
 def _loading(shape: ModelShape, width: int, converts: bool) -> int:

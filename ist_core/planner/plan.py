@@ -14,11 +14,12 @@ from typing import Literal
 from ist_core.errors import EngineError, IstError
 from ist_core.planner.adapters import layer_adapters
 from ist_core.planner.devices import Device
+from ist_core.planner.judging import judging
 from ist_core.planner.lengths import Lengths, MicroBatch, held_out
 from ist_core.planner.memory import Memory, Phase, memory_of
 from ist_core.planner.selections import Selections, selections
 from ist_core.planner.shape import ModelShape
-from ist_core.planner.throughput import MeasuredRun, Seconds, operations, seconds
+from ist_core.planner.throughput import MeasuredRun, Seconds, judging_work, operations, seconds
 from ist_core.schedule import total_steps
 from ist_core.spec import JobSpec
 from ist_core.widths import PAIRS_STEP, rounded_width
@@ -37,6 +38,7 @@ class Setting:
     device: Device
     lengths: Lengths
     validation_rows: int | None = None
+    """None: there is no validation file."""
     converts: bool = False
     """Whether the base model is a GGUF file that has not been converted yet."""
     measured: MeasuredRun | None = None
@@ -80,6 +82,7 @@ def plan(spec: JobSpec, setting: Setting) -> Plan:
     padding = _Padding(spec, device)
     mean, probe = padding.of(lengths.mean(size)), _probe_batch(spec, lengths, held)
     chosen = selections(spec.ist, layers=shape.layers, steps=steps)
+    judged = judging(spec, lengths, device, steps=steps, validation_rows=setting.validation_rows)
     memory = memory_of(
         spec,
         shape,
@@ -89,6 +92,7 @@ def plan(spec: JobSpec, setting: Setting) -> Plan:
         mean=mean,
         probe=padding.of(probe) if probe else None,
         chosen=chosen,
+        answering=judged.answering,
         tokens=lengths.rows * lengths.tokens,
         converts=setting.converts,
     )
@@ -108,6 +112,7 @@ def plan(spec: JobSpec, setting: Setting) -> Plan:
             shape,
             device,
             step_operations=work,
+            judged=judging_work(spec, shape, adapters, judged, mean),
             steps=steps,
             micro_batches=math.ceil(spec.batch_size / size),
             measured=setting.measured,

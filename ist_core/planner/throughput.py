@@ -7,7 +7,11 @@ modules, A in its adapters, and 2 h d T in attention, for queries times keys and
     backward   2 N depth (P + A + 4 h d T) + 2 N active A + 2 n H V      frozen weights need no gradient
     probes     every T_p steps K forward passes (suppression), or one forward and one full backward (gate)
 
+    evaluation one forward pass for each measured row; of both models, one of each prompt, and one of each
+               token of an answer, which gets a third of the rate: it reads all weights for few tokens
+
     seconds = steps * (operations / (u * rate) + launches)     u: a share of the device's rate, as a range
+            + evaluation / (u * rate)
 
 A job that has run before on the same base model and device tells the rate: then u * rate is what it reached,
 and the range is a quarter either way.
@@ -22,6 +26,7 @@ from dataclasses import dataclass
 
 from ist_core.planner.adapters import LayerAdapters
 from ist_core.planner.devices import Device
+from ist_core.planner.judging import Judging
 from ist_core.planner.lengths import MicroBatch
 from ist_core.planner.selections import Selection, Selections
 from ist_core.planner.shape import ModelShape
@@ -36,6 +41,10 @@ _REWRITTEN = 0.6
 """A forward pass without adapters and gradients, as DPO's reference needs, over one with them."""
 
 
+_WRITING = 0.3
+"""Of the rate of training: answers are written a token at a time."""
+
+
 @dataclass(frozen=True, slots=True)
 class MeasuredRun:
     """What a finished job on the same base model and device reached."""
@@ -47,7 +56,7 @@ class MeasuredRun:
 
 @dataclass(frozen=True, slots=True)
 class Seconds:
-    """How long training takes, without the model's loading."""
+    """How long training and evaluation take, without the model's loading."""
 
     low: float
     expected: float
@@ -69,12 +78,48 @@ def operations(
         mean: its micro-batches; there are `batch_size / mean.rows` of them.
         probed: rows of a probe.
     """
-    forward = _forward(shape, adapters, mean)
+    forward = _sequences(spec) * _forward(shape, adapters, mean)
     backward = _backward(shape, adapters, chosen.mean, mean)
     if spec.method.type == "dpo":
-        forward, backward = 2 * (1 + _REWRITTEN) * forward, 2 * backward
+        backward = 2 * backward
     micro_batches = math.ceil(spec.batch_size / mean.rows)
     return micro_batches * (forward + backward) + _probes(spec.ist, shape, adapters, mean, probed)
+
+
+@dataclass(frozen=True, slots=True)
+class JudgingWork:
+    """What a job's evaluation has the device do."""
+
+    operations: float
+    """Of measurements and of reading prompts."""
+    writing: float
+    """Operations of writing answers, a token at a time."""
+    writes: int
+    """Tokens that are written one after the other."""
+
+
+def judging_work(
+    spec: JobSpec, shape: ModelShape, adapters: LayerAdapters, judged: Judging, mean: MicroBatch
+) -> JudgingWork:
+    """Return the work of a job's evaluation; `mean` is a mean micro-batch of its rows."""
+    forward = _sequences(spec) * _forward(shape, adapters, mean) / mean.rows
+    operations = judged.measured * forward
+    answering = judged.answering
+    if answering is None:
+        return JudgingWork(operations, 0.0, 0)
+    prompts = MicroBatch(2 * answering.questions, answering.prompt, 2 * answering.questions, padded=True)
+    token = MicroBatch(1, 1, 1, padded=False)
+    written = 2 * answering.questions * answering.tokens
+    return JudgingWork(
+        operations + _forward(shape, adapters, prompts),
+        written * _forward(shape, adapters, token),
+        answering.writes,
+    )
+
+
+def _sequences(spec: JobSpec) -> float:
+    """Forward passes over a row: a pair is two conversations, each read by its reference, too."""
+    return 2 * (1 + _REWRITTEN) if spec.method.type == "dpo" else 1.0
 
 
 def seconds(
@@ -83,11 +128,12 @@ def seconds(
     device: Device,
     *,
     step_operations: float,
+    judged: JudgingWork,
     steps: int,
     micro_batches: int,
     measured: MeasuredRun | None,
 ) -> Seconds:
-    """Return how long `steps` steps take."""
+    """Return how long `steps` steps take, and the evaluation with them."""
     if measured is not None:
         rate = measured.tokens_per_second * measured.operations_per_token
         launches, shares = 0.0, _MEASURED
@@ -95,7 +141,10 @@ def seconds(
         wide = device.width(spec.precision) == 4
         rate = device.flops if wide else device.bfloat16_flops
         launches, shares = micro_batches * shape.layers * _LAUNCH_SECONDS[device.kind], _SHARES[device.kind]
-    slow, middle, fast = (steps * (step_operations / (share * rate) + launches) for share in shares)
+    work = steps * step_operations + judged.operations + judged.writing / _WRITING
+    # A token is a layer's forward pass alone.
+    fixed = steps * launches + judged.writes * shape.layers * _LAUNCH_SECONDS[device.kind] / 2
+    slow, middle, fast = (work / (share * rate) + fixed for share in shares)
     return Seconds(fast, middle, slow)
 
 

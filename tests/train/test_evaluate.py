@@ -64,7 +64,7 @@ def test_padding_changes_no_answer(
     source: ModelSource, adapter: Path, data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     together = evaluate(source, adapter, data).samples
-    monkeypatch.setattr("ist_core.answers.answer_batch", lambda kind, longest: 1)
+    monkeypatch.setattr("ist_core.answers.answer_batch", lambda kind, prompt, answer: 1)
     assert evaluate(source, adapter, data).samples == together
 
 

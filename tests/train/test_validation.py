@@ -43,10 +43,14 @@ def spec(tiny_folder: Path, chat_file: Path, validation_file: Path) -> JobSpec:
 
 
 @pytest.fixture(scope="module")
-def rising(spec: JobSpec) -> JobSpec:
-    """A job whose validation loss falls at first and then rises, for its rate is far too high."""
-    values = {"learning_rate": 0.3, "schedule": "constant", "warmup_ratio": 0.0, "n_epochs": 2}
-    return changed(spec, **values, evaluation=MEASURED, select_checkpoint="best")
+def rising(spec: JobSpec, tmp_path_factory: pytest.TempPathFactory) -> JobSpec:
+    """A job whose validation loss falls at first and then rises: other answers are held out than learnt."""
+    path = tmp_path_factory.mktemp("data") / "others.jsonl"
+    rows = [[("user", "count"), ("assistant", "z" * (20 + number))] for number in range(12)]
+    lines = [{"messages": [{"role": role, "content": text} for role, text in row]} for row in rows]
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+    values = {"learning_rate": 0.03, "schedule": "constant", "warmup_ratio": 0.0, "n_epochs": 2}
+    return changed(spec, **values, evaluation=MEASURED, select_checkpoint="best", validation_file=str(path))
 
 
 def changed(spec: JobSpec, **changes: Any) -> JobSpec:
@@ -134,7 +138,7 @@ def test_the_best_checkpoint_is_the_result_however_often_the_run_was_stopped(
     whole = in_one(rising, tmp_path / "whole")
     losses = series(whole, "full_valid_loss")
     best = min(losses, key=lambda step: losses[step])
-    assert 1 < best < 20
+    assert best not in (2, 16, 18, 20)
     found = evaluation_of(tmp_path / "whole")
     assert (found["best_step"], found["valid_loss"]["after"]) == (best, losses[best])
     assert whole.messages[-1].startswith(f"The adapter of step {best} is the result")
@@ -147,17 +151,14 @@ def test_the_best_checkpoint_is_the_result_however_often_the_run_was_stopped(
 
 
 def test_early_stopping_ends_a_run_that_gets_no_better(rising: JobSpec, tmp_path: Path) -> None:
-    stopping = changed(rising, early_stopping={"patience": 2})
+    much = {"patience": 2, "min_delta": 100.0}  # so no loss is lower than the first
+    stopping = changed(rising, early_stopping=much, checkpoint_interval=4)
     whole = in_one(stopping, tmp_path / "whole")
-    losses = series(whole, "valid_loss")
-    last = max(losses)
-    assert last < 18
-    lowest = min(list(losses.values())[:-2])
-    assert all(loss >= lowest for loss in list(losses.values())[-2:])
-    assert last in series(whole, "full_valid_loss")  # the end is measured in full
+    assert list(series(whole, "valid_loss")) == [3, 6, 9]
+    assert list(series(whole, "full_valid_loss")) == [4, 8, 9]  # the end is measured in full
     assert "Stopped early: the validation loss was no lower in 2 measurements in a row" in whole.messages
     assert evaluation_of(tmp_path / "whole")["stopped_early"] is True
-    assert asdict(in_pieces(stopping, tmp_path / "pieces", [4, last - 1])) == asdict(whole)
+    assert asdict(in_pieces(stopping, tmp_path / "pieces", [4, 7])) == asdict(whole)
 
 
 def test_a_stop_within_a_measurement_loses_none(

@@ -33,8 +33,12 @@ def example(tokens: int, learnt: int) -> Example:
     return Example(tuple(range(tokens)), supervised, truncated=False)
 
 
-def examples(*sizes: tuple[int, int], probe: tuple[tuple[int, int], ...] = ()) -> Examples[Example]:
-    return Examples([example(*size) for size in sizes], [example(*size) for size in probe], [])
+def examples(
+    *sizes: tuple[int, int], probe: tuple[tuple[int, int], ...] = (), validation: bool = False
+) -> Examples[Example]:
+    """Examples of these lengths; what is probed may be the validation file."""
+    held = [example(*size) for size in probe]
+    return Examples([example(*size) for size in sizes], held, [], held if validation else None)
 
 
 def forecast(job: JobSpec, folder: Path, cache: Path) -> Forecast:
@@ -65,13 +69,14 @@ def test_rows_held_out_for_probes_are_of_the_training_file(tiny_folder: Path, tm
     assert predicted(found) > predicted_of(job, tiny_folder, tmp_path, (20, 5), (30, 8))
     with_file = job.model_copy(update={"validation_file": "other"})
     found = forecast(with_file, tiny_folder, tmp_path)
-    found.see(examples((20, 5), (30, 8), probe=((90, 50),)))
+    found.see(examples((20, 5), (30, 8), probe=((90, 50),), validation=True))
     assert predicted(found) == predicted_of(with_file, tiny_folder, tmp_path, (20, 5), (30, 8))
 
 
 def predicted_of(job: JobSpec, folder: Path, cache: Path, *sizes: tuple[int, int]) -> Any:
     found = forecast(job, folder, cache)
-    found.see(examples(*sizes, probe=sizes[:1] if job.validation_file else ()))
+    with_file = job.validation_file is not None
+    found.see(examples(*sizes, probe=sizes[:1] if with_file else (), validation=with_file))
     return predicted(found)
 
 

@@ -53,8 +53,8 @@ def test_parts_that_can_be_counted_by_hand() -> None:
     assert memory.optimizer == 2 * memory.adapters + 4 * 4 * 14
     assert memory.logits == 12 * 8 * 10 * 1000
     assert memory.loading == memory.weights
-    passing = 2 * 4 * 65 + 4 * 2 * 64 + 4 * 2 * 32 + 4 * 4 + 3 * 4 * 160
-    selected = 4 * (64 + 64 + 160 + 7 * 16)
+    passing = 2 * 4 * 65 + 4 * (64 + 2 * 32) + 2 * 4 * 160
+    selected = 4 * (64 + 64 + 64 + 7 * 16)
     assert memory.activations_worst == 8 * 32 * (4 * (passing + selected) - 4 * 65)
     assert memory.peak == memory.runtime + memory.above_runtime
 
@@ -99,8 +99,28 @@ def test_bfloat16_batches_on_a_cpu_are_padded_to_few_lengths() -> None:
     odd, even = (replace(SETTING, lengths=Lengths.counted([(size, 10)] * 100)) for size in (33, 35))
     kept = [of(setting, precision="bfloat16").memory.activations_worst for setting in (odd, even)]
     assert kept[0] == kept[1]
-    gpu = replace(odd, device=find_device("l4"))
-    assert of(gpu, precision="bfloat16").memory.activations_worst < kept[0]
+    on_gpu = [
+        of(replace(setting, device=find_device("l4")), precision="bfloat16").memory.activations_worst
+        for setting in (odd, even)
+    ]
+    assert on_gpu[0] < on_gpu[1]
+
+
+def test_a_gpu_run_has_no_fast_paths() -> None:
+    on_cpu, on_gpu = of().memory, of(replace(SETTING, device=find_device("t4"))).memory
+    assert on_cpu.activations_worst < 0.75 * on_gpu.activations_worst
+
+
+def test_layers_that_compute_again_keep_their_input() -> None:
+    ist = {"policy": "contiguous", "update_fraction": 0.25}
+    none, some, every = (
+        of(ist=ist, recompute=recompute).memory.activations_worst
+        for recompute in ("none", "unselected", "all")
+    )
+    assert none > some > every
+    inputs, whole = 8 * 32 * 4 * 64, none + 8 * 32 * 4 * 65
+    assert every == 4 * inputs + whole // 4
+    assert some == 3 * inputs + 2 * whole // 4
 
 
 def test_what_a_run_would_refuse_is_not_planned() -> None:
@@ -174,6 +194,47 @@ def test_time_is_a_range_that_grows_with_the_work() -> None:
     assert long.expected == pytest.approx(2 * short.expected)
     static = of(n_epochs=1, ist={"policy": "static"}).seconds
     assert static.expected < short.expected
+
+
+JUDGED = replace(SETTING, validation_rows=40)
+
+
+def judged(**evaluation: Any) -> Plan:
+    """The plan of a job of 13 steps and as many measurements as its 7 checkpoints, start and end."""
+    return of(JUDGED, n_epochs=1, checkpoint_interval=2, validation_file="other", evaluation=evaluation)
+
+
+def test_time_counts_each_measurement_and_each_answer() -> None:
+    none = judged(full_rows=0).seconds.expected
+    assert none == of(n_epochs=1).seconds.expected
+    few, many = judged(full_rows=10).seconds.expected - none, judged(full_rows=20).seconds.expected - none
+    assert 2 * few == pytest.approx(many) == pytest.approx(2 * few)
+    assert judged(full_rows=None).seconds.expected == judged(full_rows=10**6).seconds.expected
+    sampled = judged(full_rows=0, interval=4, loss_rows=8).seconds.expected - none
+    assert sampled == pytest.approx(few * (3 * 8) / (8 * 10))
+    short, long = (
+        judged(full_rows=0, rows=8, max_new_tokens=count).seconds.expected - none for count in (10, 20)
+    )
+    assert short < long < 2 * short
+    assert judged(full_rows=0, rows=80).seconds == judged(full_rows=0, rows=40).seconds
+
+
+def test_answers_that_outgrow_a_step_are_the_peak() -> None:
+    small, large = (
+        of(JUDGED, batch_size=1, validation_file="other", evaluation={"rows": rows, "max_new_tokens": count})
+        for rows, count in ((1, 1), (16, 230))
+    )
+    # Keys and values of 2 heads of 16, of 16 rows of 22 + 230 tokens, in 4 layers and one that grows.
+    cache = 2 * 2 * 16 * 4 * 16 * (22 + 230) * 5
+    memory = large.memory
+    assert memory.answers == cache + max(16 * 22 * 160 * 16, 12 * 16 * 1000)
+    assert memory.answers > memory.step + memory.allocator > small.memory.answers
+    assert memory.peak - small.memory.peak == memory.answers - memory.step - memory.allocator
+
+
+def test_the_best_adapter_is_held_beside_the_latest() -> None:
+    kept = of(JUDGED, validation_file="other", select_checkpoint="best").memory
+    assert kept.adapters == 2 * of().memory.adapters
 
 
 def test_a_measured_run_sets_the_rate() -> None:
