@@ -32,6 +32,12 @@ def likely_dtype(precision: str) -> torch.dtype:
     return torch.bfloat16 if bfloat16 else torch.float32
 
 
+def inference_dtype(device: torch.device) -> torch.dtype:
+    """Return the number format that a base model answers in: bfloat16 where a GPU has it, else float32."""
+    fast = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+    return torch.bfloat16 if fast else torch.float32
+
+
 def device_name(device: torch.device) -> str:
     """Return a name for people: the GPU's model, or `cpu` with the number of threads."""
     if device.type == "cuda":

@@ -14,7 +14,6 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import torch
 from isthmus.dataset import chat_rows
 from isthmus.dataset.chat_rows import ChatRow
 from isthmus.dataset.jsonl import MAX_PROBLEMS
@@ -23,7 +22,7 @@ from peft import PeftModel
 from ist_core.answer_sizes import answer_tokens
 from ist_core.answers import Answerer
 from ist_core.catalog import Catalog, ModelSource, resolve_path_or_name
-from ist_core.device import pick_device
+from ist_core.device import inference_dtype, pick_device
 from ist_core.encoding import ensure_template, tokenize
 from ist_core.errors import AdapterError, DatasetError, EngineError, Problem
 from ist_core.evaluation_spec import EvaluationSpec
@@ -88,7 +87,7 @@ def evaluate(
         raise AdapterError(reason)
     device = pick_device()
     base = load_base_model(
-        source, cache_dir=cache_dir or default_cache(), dtype=_dtype(device), device=device
+        source, cache_dir=cache_dir or default_cache(), dtype=inference_dtype(device), device=device
     )
     ensure_template(base.tokenizer)
     model = _load_adapter(base, adapter_dir)
@@ -139,11 +138,6 @@ def _questions(rows: Sequence[ChatRow]) -> list[Question]:
     if problems := [Problem(row.line, "messages", reason) for row in rows if row.line not in asking]:
         raise DatasetError(problems[:MAX_PROBLEMS], total=len(problems), param="data")
     return questions
-
-
-def _dtype(device: torch.device) -> torch.dtype:
-    fast = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
-    return torch.bfloat16 if fast else torch.float32
 
 
 def _exact(answers: Sequence[str], expected: Sequence[str]) -> float:

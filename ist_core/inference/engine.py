@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 
 from ist_core.catalog import ModelSource
-from ist_core.device import pick_device
-from ist_core.errors import AdapterError, RequestTooLarge
+from ist_core.device import inference_dtype, pick_device
+from ist_core.errors import AdapterError
 from ist_core.inference.adapter_folder import read_adapter
 from ist_core.inference.choice import Choice
 from ist_core.inference.forward import Forward
@@ -23,6 +23,7 @@ from ist_core.inference.kv_cache import KeyValueCache
 from ist_core.inference.mixer import Adapter, Mixture
 from ist_core.inference.prompts import Prompter
 from ist_core.inference.requests import ChatRequest, Delta
+from ist_core.inference.room import Room
 from ist_core.inference.sampling import next_tokens
 from ist_core.inference.shelf import Shelf
 from ist_core.models import BaseModel, load_base_model
@@ -35,11 +36,6 @@ class _Waiting:
     request: ChatRequest
     prompt: list[int]
     max_tokens: int
-
-    @property
-    def most_tokens(self) -> int:
-        """How many tokens of the cache a choice may come to need."""
-        return len(self.prompt) + self.max_tokens
 
 
 @dataclass(slots=True)
@@ -83,14 +79,13 @@ class ChatEngine:
         prefill_tokens: int | None = None,
     ) -> None:
         device = pick_device()
-        base = load_base_model(source, cache_dir=cache_dir, dtype=_dtype(device), device=device)
+        base = load_base_model(source, cache_dir=cache_dir, dtype=inference_dtype(device), device=device)
         self._tokenizer = base.tokenizer
         self._end_tokens = _end_tokens(base)
         self._prompter = Prompter(base)
         self._forward = Forward(base)
         self._shelf = Shelf(max_adapters, lambda ref: read_adapter(ref, source, self._forward.mixer.linears))
-        self._max_batch = max_batch
-        self._max_cache_tokens = max_cache_tokens
+        self._room = Room(max_batch, max_cache_tokens)
         self._default_max_tokens = default_max_tokens
         self._prefill_tokens = prefill_tokens or (512 if device.type == "cuda" else 64)
         self._waiting: deque[_Waiting] = deque()
@@ -127,11 +122,10 @@ class ChatEngine:
         """
         prompt = self._prompter.tokens(request.messages)
         max_tokens = self._prompter.room(len(prompt), request.max_tokens, self._default_max_tokens)
-        waiting = _Waiting(request, prompt, max_tokens)
-        self._check_size(waiting)
+        self._room.check(request.n, len(prompt), max_tokens)
         if request.adapter is not None:
             self._shelf.check(request.adapter, self._adapters_in_use())
-        self._waiting.append(waiting)
+        self._waiting.append(_Waiting(request, prompt, max_tokens))
 
     @torch.inference_mode()
     def cancel(self, request_id: str) -> None:
@@ -172,8 +166,11 @@ class ChatEngine:
 
     def _admit(self, deltas: list[Delta]) -> _Filling | None:
         """Begin with the first request of the queue, if it fits now; the queue is not jumped."""
-        while self._waiting and self._fits(self._waiting[0]):
+        while self._waiting:
             waiting = self._waiting[0]
+            needs = [len(waiting.prompt) + waiting.max_tokens] * waiting.request.n
+            if not self._room.fits([*needs, *(choice.most_tokens for choice in self._rows)]):
+                return None
             ref, adapter = waiting.request.adapter, None
             try:
                 if ref is not None:
@@ -200,10 +197,7 @@ class ChatEngine:
         going_on = [choice for choice in filling.choices if not choice.finished]
         if going_on:
             self._rows += going_on
-            columns = max(choice.most_tokens for choice in self._rows)
-            rows = max(
-                len(self._rows), min(self._max_batch, 2 * len(self._rows), self._max_cache_tokens // columns)
-            )
+            rows, columns = self._room.size([choice.most_tokens for choice in self._rows])
             self._cache.join(filling.cache, len(going_on), rows=rows, columns=columns)
             self._mixture = self._forward.mixer.mix([choice.adapter for choice in self._rows])
         return deltas
@@ -240,30 +234,6 @@ class ChatEngine:
     def _adapters_in_use(self) -> set[str]:
         choices = self._rows + (self._filling.choices if self._filling else [])
         return {choice.adapter.name for choice in choices if choice.adapter is not None}
-
-    def _fits(self, waiting: _Waiting) -> bool:
-        """Whether there is room for a request beside those that run."""
-        rows = len(self._rows) + waiting.request.n
-        longest = max([waiting.most_tokens, *(choice.most_tokens for choice in self._rows)])
-        return rows <= self._max_batch and rows * longest <= self._max_cache_tokens
-
-    def _check_size(self, waiting: _Waiting) -> None:
-        n = waiting.request.n
-        if n > self._max_batch:
-            raise RequestTooLarge(
-                f"n is {n}, and at most {self._max_batch} choices can run at once; ask for fewer", param="n"
-            )
-        if n * waiting.most_tokens > self._max_cache_tokens:
-            raise RequestTooLarge(
-                f"{n} x ({len(waiting.prompt)} tokens of messages + {waiting.max_tokens} of an answer) are "
-                f"more than the {self._max_cache_tokens} tokens that there is memory for; ask for fewer",
-                param="max_tokens",
-            )
-
-
-def _dtype(device: torch.device) -> torch.dtype:
-    fast = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
-    return torch.bfloat16 if fast else torch.float32
 
 
 def _end_tokens(base: BaseModel) -> set[int]:

@@ -131,13 +131,13 @@ class KeyValueCache(Cache):
         """Append `copies` rows like the only one of `filled`.
 
         Args:
-            rows, columns: room to take when there is too little: at least the rows there are then, and the
-                tokens of the longest with those that it may still get.
+            rows: how many there are then, or more: room to take when there is too little.
+            columns: the tokens that the longest of them may come to have.
         """
         (length,) = filled.lengths
         before = self._frame.rows
         end = max(self._frame.end, length)
-        if before + copies > self._rows or end >= self._columns:
+        if before + copies > self._rows or columns + SLACK > self._columns or end >= self._columns:
             self._take(filled, rows, columns + SLACK, max([length, *self.lengths]))
         elif end > self._frame.end:
             self._move(self._rows, self._columns, end)

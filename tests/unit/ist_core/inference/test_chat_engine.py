@@ -77,6 +77,16 @@ def test_rows_of_all_lengths_come_and_go_for_long(talker: Path) -> None:
         assert answers[str(turn), 0].last.completion_tokens == count
 
 
+def test_a_long_answer_may_begin_beside_a_short_one(talker: Path) -> None:
+    """The cache was made for the short one, and is far too small for the other."""
+    engine = new_engine(talker)
+    answers = talk(
+        engine, [ask("short", "hello", max_tokens=9), ask("long", "{}", max_tokens=200)], between=4
+    )
+    assert answers["long", 0].text == decode(talker, generate(talker, "{}", tokens=200))
+    assert answers["long", 0].last.completion_tokens == 200
+
+
 def test_a_long_prompt_is_read_in_parts_while_others_are_answered(
     talker: Path, expected: dict[str, str]
 ) -> None:
