@@ -22,6 +22,7 @@ def table(results: Results) -> str:
         for target in results.targets()
     ]
     missing = [item for found in results.data_sets for item in found.missing.items()]
+    parts += [_quality(found) for found in results.data_sets]
     parts += [_part("Targets", ("value", "target", "met"), rows), _part("Not measured", ("why",), missing)]
     return "\n\n".join(part for part in parts if part)
 
@@ -45,6 +46,26 @@ def _speed(found: DataSet) -> str:
     ]
     title = f"{found.name}, batch {found.batch_size} x {found.mean_tokens:.0f} tokens"
     return _part(title, _HEAD, rows)
+
+
+def _quality(found: DataSet) -> str:
+    rows = [
+        (
+            f"{row['contender']}, as much {row['budget']} as LoRA",
+            f"{row['rate']:g}",
+            f"{row['seeds']}",
+            f"{row['loss']:.4f}",
+            f"{row['spread']:.4f}",
+            row["verdict"],
+            "-" if row["time_to_loss"] is None else f"{row['time_to_loss']:.2f}",
+        )
+        for row in found.quality
+    ]
+    return _part(
+        f"Quality, {found.name}",
+        ("rate", "seeds", "held-out loss", "spread", "beside LoRA", "time to its loss"),
+        rows,
+    )
 
 
 def _part(title: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

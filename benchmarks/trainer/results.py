@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from benchmarks.trainer.roster import OURS, PAPER, TRL_DEFAULT
+from benchmarks.trainer.roster import LORA_AGAIN, OURS, PAPER, TRL_DEFAULT
 from benchmarks.trainer.speed import Figures
 
 TRL, IST, LORA = "TRL", "IST", "LoRA"
@@ -37,6 +37,8 @@ class DataSet:
     figures: list[Figures] = field(default_factory=list)
     missing: dict[str, str] = field(default_factory=dict)
     """Why a contender has no figures."""
+    quality: list[dict[str, Any]] = field(default_factory=list)
+    """The quality study's summary, where it was made on this data set."""
 
     def targets(self) -> Iterator[Target]:
         """A row for each."""
@@ -54,6 +56,8 @@ class DataSet:
         )
         yield self._memory(lora, ist)
         yield self._frontier(ist)
+        yield self._wall_clock(ist, cap=None, target=1.0)
+        yield self._wall_clock(ist, cap=0.5, target=0.7)
         shares = [found.probe_share for found in ist]
         yield self._at_most("time on importance scores, highest of IST's", max(shares, default=None), 0.02)
 
@@ -75,6 +79,21 @@ class DataSet:
         value = sum(beaten) / len(beaten) if beaten else None
         return self._at_least("share of LoRA's time-memory frontier that lies below IST's", value, 1)
 
+    def _wall_clock(self, ist: list[Figures], *, cap: float | None, target: float) -> Target:
+        """Time to the loss that LoRA ends with, over LoRA's: under a cap LoRA computes its layers again."""
+        lora, again = self._find(OURS), self._find(LORA_AGAIN)
+        allowed = {
+            found.name
+            for found in ist
+            if cap is None or (lora is not None and found.peak_bytes <= cap * lora.peak_bytes)
+        }
+        times = [row["time_to_loss"] for row in self.quality if row["contender"] in allowed]
+        best = min((found for found in times if found is not None), default=None)
+        slower = 1.0 if cap is None else None if again is None else again.speed
+        value = best * slower if best is not None and slower is not None else None
+        under = "" if cap is None else f", at a cap of {cap:g} of LoRA's peak"
+        return self._at_most(f"time to LoRA's held-out loss, best IST over LoRA{under}", value, target)
+
     def _find(self, name: str) -> Figures | None:
         return next((found for found in self.figures if found.name == name), None)
 
@@ -93,6 +112,7 @@ class DataSet:
             "mean_tokens": self.mean_tokens,
             "contenders": [found.row() for found in self.figures],
             "missing": self.missing,
+            "quality": self.quality,
         }
 
 

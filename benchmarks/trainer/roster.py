@@ -28,14 +28,16 @@ class Contender:
 
 OURS = "LoRA"
 """The one that all others are compared with: our own LoRA of all layers."""
+LORA_AGAIN = "LoRA, all layers again"
+"""The same, with layers that compute again for the backward pass."""
 TRL_DEFAULT = "TRL SFTTrainer, defaults"
 TRL_BEST = "TRL SFTTrainer, best"
 PAPER = "paper's IST, naive"
 
 
 def ours(precision: str) -> list[Contender]:
-    """Return our contenders: LoRA first, then IST by policy and density."""
-    found = [_ours(OURS, None, precision)]
+    """Return our contenders: LoRA first, then IST by policy and density; some layers compute again."""
+    found = [_ours(OURS, None, precision), _ours(LORA_AGAIN, None, precision, "all")]
     for policy, fraction in (
         ("static", 0.5),
         ("static", 0.25),
@@ -46,17 +48,19 @@ def ours(precision: str) -> list[Contender]:
         ("importance", 0.25),
         ("random", 0.25),
     ):
-        found.append(
-            _ours(f"IST {policy} {fraction}", {"policy": policy, "update_fraction": fraction}, precision)
-        )
+        ist = {"policy": policy, "update_fraction": fraction}
+        found.append(_ours(f"IST {policy} {fraction}", ist, precision))
+        if policy != "static":  # of which no layer in the backward pass is unselected
+            found.append(_ours(f"IST {policy} {fraction}, others again", ist, precision, "unselected"))
+    found.append(_ours("IST static 0.25, all again", {"policy": "static"}, precision, "all"))
     gate = {"policy": "importance", "update_fraction": 0.25, "scorer": "gate"}
     return [*found, _ours("IST importance 0.25, gate", gate, precision)]
 
 
-def _ours(name: str, ist: dict[str, Any] | None, precision: str, **more: Any) -> Contender:
+def _ours(name: str, ist: dict[str, Any] | None, precision: str, recompute: str = "none") -> Contender:
     # A job's first steps may update all layers; what a step takes afterwards is what is compared.
     chosen = None if ist is None else {"warmup_steps": 0, **ist}
-    return Contender(name, "ours", {"ist": chosen, "precision": precision, **more})
+    return Contender(name, "ours", {"ist": chosen, "precision": precision, "recompute": recompute})
 
 
 def peers() -> list[Contender]:

@@ -61,7 +61,7 @@ def measure(
                 for batch in range(warm):
                     other.go(batch)
                 pairs = [(reference.go(batch), other.go(batch)) for batch in range(warm, warm + steps)]
-                figures.append(_figures(contender.name, pairs, other.end()["peak_bytes"]))
+                figures.append(figures_of(contender.name, pairs, other.end()["peak_bytes"]))
         except ContenderFailed as error:
             missing[contender.name] = str(error)
     return figures, missing
@@ -69,10 +69,11 @@ def measure(
 
 def own(name: str, turns: Sequence[Turn], peak_bytes: int) -> Figures:
     """The reference's figures, beside itself."""
-    return _figures(name, [(turn, turn) for turn in turns], peak_bytes)
+    return figures_of(name, [(turn, turn) for turn in turns], peak_bytes)
 
 
-def _figures(name: str, pairs: Sequence[tuple[Turn, Turn]], peak_bytes: int) -> Figures:
+def figures_of(name: str, pairs: Sequence[tuple[Turn, Turn]], peak_bytes: int) -> Figures:
+    """Return the figures of a contender, from its steps beside those of the reference on the same batches."""
     turns = [turn for _, turn in pairs]
     probes = [turn.probe_seconds for turn in turns if turn.probe_seconds]
     probe = sum(probes) / len(probes) / PROBE_INTERVAL if probes else 0.0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -57,6 +57,11 @@ def read(path: Path) -> Workload:
         batches=[[_example(row) for row in batch] for batch in found["batches"]],
         held_out=[_example(row) for row in found["held_out"]],
     )
+
+
+def with_held_out(work: Workload, held_out: list[Example]) -> Workload:
+    """Return the workload with other held-out rows."""
+    return replace(work, held_out=held_out)
 
 
 def data_sets(reasoning: Path = REASONING) -> dict[str, tuple[list[Path], list[Path]]]:

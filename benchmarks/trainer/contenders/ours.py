@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import json
 import sys
-import tempfile
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+from transformers import PreTrainedModel
 
 from benchmarks.trainer import workload
 from benchmarks.trainer.roster import LEARNING_RATE, RANK, TARGETS
 from benchmarks.trainer.turns import Turns
+from benchmarks.trainer.workload import Workload
 from ist_core.adapters import add_adapters
+from ist_core.batches import Batch
 from ist_core.catalog import ModelSource
 from ist_core.device import pick_device, pick_dtype
+from ist_core.encoding import Example
 from ist_core.ist import IST, adapter_layers
 from ist_core.models import load_base_model
 from ist_core.objectives.supervised import Supervised
@@ -23,10 +29,18 @@ TOTAL = 1000
 """Steps of the job that these are the first of."""
 
 
-def main() -> None:
-    """Make the steps that are asked for."""
-    turns = Turns()
-    work, keys = workload.read(Path(sys.argv[1])), json.loads(sys.argv[2])
+@dataclass(frozen=True, slots=True)
+class Ours:
+    """The engine, ready for its first step."""
+
+    stepper: Stepper[Example, Batch]
+    objective: Supervised
+    base: PreTrainedModel
+    precision: str
+
+
+def build(work: Workload, keys: dict[str, Any], *, total: int) -> Ours:
+    """Load the model and make the engine for a job of `total` steps; `keys` are the job's own."""
     spec = JobSpec.model_validate(
         {
             "model": str(work.model),
@@ -38,29 +52,35 @@ def main() -> None:
         }
     )
     device = pick_device()
+    dtype = pick_dtype(spec, device)
     source = ModelSource("folder", work.model.name, str(work.model))
-    with tempfile.TemporaryDirectory() as cache:
-        dtype = pick_dtype(spec, device)
-        base = load_base_model(source, cache_dir=Path(cache), dtype=dtype, device=device)
+    # A folder needs no conversion, so nothing is written there.
+    base = load_base_model(source, cache_dir=work.model.parent, dtype=dtype, device=device)
     model = add_adapters(base.model, spec.adapter, seed=spec.seed)
-    layers = adapter_layers(model)
-    ist = IST(model, spec.ist, total_steps=TOTAL) if spec.ist else None
     objective = Supervised(model, pad=work.pad, device=device)
     stepper = Stepper(
         model,
-        layers,
+        adapter_layers(model),
         spec,
-        ist=ist,
+        ist=IST(model, spec.ist, total_steps=total, seed=spec.seed) if spec.ist else None,
         objective=objective,
         probe=work.held_out,
-        total_steps=TOTAL,
+        total_steps=total,
         check_stop=lambda: None,
     )
-    turns.ready(base.model)
+    return Ours(stepper, objective, base.model, str(dtype).removeprefix("torch."))
+
+
+def main() -> None:
+    """Make the steps that are asked for."""
+    turns = Turns()
+    work = workload.read(Path(sys.argv[1]))
+    ours = build(work, json.loads(sys.argv[2]), total=TOTAL)
+    turns.ready(ours.base)
     done = 0
     while (number := turns.wait()) is not None:
         batch = work.batches[number]
-        outcome = stepper.step(done, batch)
+        outcome = ours.stepper.step(done, batch)
         done += 1
         turns.done(
             examples=len(batch),
@@ -68,7 +88,7 @@ def main() -> None:
             loss=outcome.loss,
             probe_seconds=outcome.ist.probe_seconds if outcome.ist else 0.0,
         )
-    turns.end(precision=str(dtype).removeprefix("torch."))
+    turns.end(precision=ours.precision)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,115 @@
+"""The trainer's benchmark: figures from turns, targets from figures, and verdicts of the quality study."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from benchmarks.trainer import quality
+from benchmarks.trainer.report import table
+from benchmarks.trainer.results import DataSet, Results
+from benchmarks.trainer.roster import LORA_AGAIN, OURS, PAPER, TRL_DEFAULT, ours, peers, trl_candidates
+from benchmarks.trainer.speed import Figures, figures_of
+from benchmarks.trainer.turns import Turn
+
+TURN = Turn(seconds=2.0, cpu_seconds=3.0, examples=8, tokens=800, loss=1.0)
+LORA = figures_of(OURS, [(TURN, TURN)], 1000)
+
+
+def figures(name: str, speed: float, peak: int, probe_share: float = 0.0) -> Figures:
+    return replace(LORA, name=name, speed=speed, peak_bytes=peak, probe_share=probe_share)
+
+
+def data_set(*more: Figures) -> DataSet:
+    return DataSet("reasoning", 8, 100.0, [LORA, *more])
+
+
+def targets(found: DataSet) -> dict[str, tuple[float | None, bool]]:
+    return {target.name.removeprefix("reasoning: "): (target.value, target.met) for target in found.targets()}
+
+
+def test_speed_is_the_median_over_pairs() -> None:
+    slow = replace(TURN, seconds=4.0, cpu_seconds=6.0)
+    disturbed = replace(TURN, seconds=40.0), replace(slow, seconds=80.0)
+    found = figures_of("other", [(TURN, slow), disturbed, (TURN, replace(slow, seconds=5.0))], 500)
+    assert found.speed == 0.5
+    assert found.cpu_speed == 0.5
+    assert found.seconds == 5.0
+    assert found.examples_per_second == 8 / 5.0
+
+
+def test_a_probe_is_spread_over_the_steps_from_one_to_the_next() -> None:
+    probing = replace(TURN, seconds=12.0, cpu_seconds=18.0, probe_seconds=10.0)
+    found = figures_of("probes", [(TURN, TURN), (TURN, probing), (TURN, TURN)], 500)
+    assert found.seconds == pytest.approx(2.0 + 10.0 / 10)
+    assert found.probe_share == pytest.approx(1 / 3)
+    assert found.speed == pytest.approx(2 / 3)
+
+
+def test_targets_are_ratios_within_one_run() -> None:
+    found = targets(
+        data_set(
+            figures("IST static 0.25", 2.0, 300, probe_share=0.01),
+            figures("IST random 0.25", 0.9, 100),
+            figures(LORA_AGAIN, 0.8, 350),
+            figures(TRL_DEFAULT, 0.2, 2000),
+            figures("TRL, slow", 0.3, 2000),
+            figures("TRL, fast", 0.5, 2000),
+            figures(PAPER, 0.4, 1500),
+        )
+    )
+    assert found["examples/s, LoRA over TRL's best"] == (2.0, False)
+    assert found["examples/s, LoRA over TRL's defaults"] == (5.0, True)
+    assert found["examples/s, IST static 0.25 over TRL's best"] == (4.0, True)
+    assert found["examples/s, fastest IST over the paper's"] == (5.0, True)
+    assert found["peak memory above the base, IST static 0.25 over LoRA, no slower"] == (0.3, True)
+    assert found["share of LoRA's time-memory frontier that lies below IST's"] == (1.0, True)
+    assert found["time on importance scores, highest of IST's"] == (0.01, True)
+
+
+def test_what_was_not_measured_is_not_met() -> None:
+    found = targets(data_set())
+    assert not any(met for _, met in found.values())
+    assert "Targets" in table(Results({}, {}, [data_set()]))
+
+
+def test_every_contender_has_a_name_and_a_file_of_its_own() -> None:
+    everyone = [*ours("float32"), *peers(), *trl_candidates()]
+    assert len({it.name for it in everyone}) == len({it.slug for it in everyone}) == len(everyone)
+    assert set(quality.NAMES) <= {it.name for it in everyone}
+
+
+def run(name: str, rate: float, seed: int, losses: list[float]) -> dict[str, object]:
+    points = [
+        {"step": 10 * at, "seconds": 100.0 * at, "cpu_seconds": 1.0, "loss": loss}
+        for at, loss in enumerate(losses, 1)
+    ]
+    return {"contender": name, "budget": "time", "rate": rate, "seed": seed, "curve": points}
+
+
+def test_each_contender_is_judged_at_its_best_rate(tmp_path: Path) -> None:
+    runs = [
+        *(run(OURS, 1e-3, seed, [0.9, 0.5 + 0.01 * seed]) for seed in (0, 1)),
+        run(OURS, 5e-4, 0, [1.0, 0.8]),
+        *(run("IST static 0.25", 2e-3, seed, [0.50, 0.40 + 0.01 * seed]) for seed in (0, 1)),
+        *(run("IST random 0.25", 1e-3, seed, [0.9, 0.505]) for seed in (0, 1)),
+    ]
+    path = tmp_path / "quality.json"
+    path.write_text(json.dumps({"runs": runs}))
+    rows = {row["contender"]: row for row in quality.summary(path)}
+    assert rows[OURS]["rate"] == 1e-3
+    assert rows[OURS]["loss"] == pytest.approx(0.505)
+    assert rows["IST static 0.25"]["verdict"] == "better"
+    assert rows["IST static 0.25"]["time_to_loss"] == pytest.approx(0.5)
+    assert rows["IST random 0.25"]["verdict"] == "within the spread"
+    found = data_set(figures("IST static 0.25", 2.0, 300), figures(LORA_AGAIN, 0.8, 350))
+    found.quality = list(rows.values())
+    told = targets(found)
+    assert told["time to LoRA's held-out loss, best IST over LoRA"] == (0.5, True)
+    capped = told["time to LoRA's held-out loss, best IST over LoRA, at a cap of 0.5 of LoRA's peak"]
+    assert capped[0] == pytest.approx(0.4)
+    assert capped[1]
+    assert "better" in table(Results({}, {}, [found]))
