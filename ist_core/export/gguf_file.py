@@ -12,7 +12,13 @@ from gguf import GGMLQuantizationType as Kind
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from ist_core.base_facts import BaseFacts
-from ist_core.export.gguf_layout import PlacedTensor, add_numbers, architecture_of, place_tensors
+from ist_core.export.gguf_layout import (
+    ROPE_FACTORS,
+    PlacedTensor,
+    add_numbers,
+    architecture_of,
+    place_tensors,
+)
 from ist_core.export.gguf_tokenizer import add_tokenizer
 from ist_core.models.gguf import read_gguf
 from ist_core.planner.gguf_header import read_gguf_header
@@ -63,13 +69,14 @@ def read_back(path: Path) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     transformers 5.23 reads no scaling of positions from these files: it is set here, from the file.
     """
     model, tokenizer = read_gguf(path)
-    metadata = read_gguf_header(path).metadata
+    header = read_gguf_header(path)
+    metadata = header.metadata
     linear = metadata.get(f"{metadata['general.architecture']}.rope.scaling.factor")
     if linear is not None:
         _slow_down(model, torch.tensor(float(linear)))
-    for tensor in gguf.GGUFReader(path).tensors:
-        if tensor.name == "rope_freqs.weight":
-            _slow_down(model, torch.tensor(tensor.data))
+    if ROPE_FACTORS in header.tensors:
+        factors = next(tensor for tensor in gguf.GGUFReader(path).tensors if tensor.name == ROPE_FACTORS)
+        _slow_down(model, torch.tensor(factors.data))
     return model, tokenizer
 
 

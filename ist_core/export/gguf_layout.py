@@ -29,7 +29,8 @@ _ARCHITECTURES = {
 }
 """By transformers' `model_type`."""
 _ROPES = ("default", "linear", "llama3")
-_ROPE_FACTORS = "rope_freqs.weight"
+ROPE_FACTORS = "rope_freqs.weight"
+"""The tensor of what each frequency of the positions is divided by."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +99,7 @@ def place_tensors(model: PreTrainedModel, matrices: Kind) -> Iterator[PlacedTens
     if architecture == gguf.MODEL_ARCH.LLAMA:
         heads = {"attn_q": config.num_attention_heads, "attn_k": config.num_key_value_heads}
     if (factors := _rope_factors(config)) is not None:
-        yield PlacedTensor(_ROPE_FACTORS, Kind.F32, factors)
+        yield PlacedTensor(ROPE_FACTORS, Kind.F32, factors)
     for key, tensor in model.state_dict().items():
         if key == "lm_head.weight" and config.tie_word_embeddings:
             continue

@@ -17,6 +17,7 @@ from PIL import Image
 from ist_core.card import Names, read_run, write_card
 from ist_core.catalog import ModelSource
 from ist_core.spec import JobSpec
+from tests.train.bottleneck_models import QUIET
 from tests.train.exports import export, source_of
 from tests.train.runs import make_spec, run
 
@@ -173,3 +174,20 @@ def test_exports_have_a_card_of_their_format(
     listed = {entry.path: entry.sha256 for entry in manifest.files}
     assert listed["README.md"] == hashlib.sha256((tmp_path / "out" / "README.md").read_bytes()).hexdigest()
     assert listed.keys() >= PNG
+
+
+@QUIET
+def test_the_lines_that_load_a_model_work(
+    trained: Path, tiny_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    export(tiny_folder, trained / "adapter", "merged", tmp_path / "out", run=trained)
+    answers = []
+    for folder in (trained / "adapter", tmp_path / "out"):
+        found = re.search(r"```python\n(from (?:peft|transformers) .*?)```", card_of(folder).text, re.DOTALL)
+        assert found is not None
+        code = (
+            found[1].replace('"folder"', repr(str(folder))).replace("max_new_tokens=100", "max_new_tokens=3")
+        )
+        exec(code.replace(f'"{tiny_folder.name}"', repr(str(tiny_folder))), {})  # noqa: S102
+        answers.append(capsys.readouterr().out)
+    assert answers[0] == answers[1] != ""
