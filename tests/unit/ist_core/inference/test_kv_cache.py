@@ -14,14 +14,12 @@ from ist_core.inference import kv_cache
 from ist_core.inference.kv_cache import KeyValueCache
 
 LAYERS, HEADS, FEATURES = 2, 3, 4
-LONGEST = 60
-"""The tokens that a row may come to have."""
-Moves = list[tuple[str, int, int]]
+Moves = list[tuple[str, int, int, int]]
 MOVES = st.lists(
     st.one_of(
-        st.tuples(st.just("join"), st.integers(1, 40), st.integers(1, 3)),
-        st.tuples(st.just("drop"), st.integers(0, 9), st.just(0)),
-        st.tuples(st.just("write"), st.integers(1, 50), st.just(0)),
+        st.tuples(st.just("join"), st.integers(1, 40), st.integers(1, 3), st.integers(1, 60)),
+        st.tuples(st.just("drop"), st.integers(0, 9), st.just(0), st.just(0)),
+        st.tuples(st.just("write"), st.integers(1, 50), st.just(0), st.just(0)),
     ),
     max_size=25,
 )
@@ -67,25 +65,28 @@ def _little_slack(monkeypatch: pytest.MonkeyPatch) -> None:
 @settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_rows_keep_their_tokens_whatever_the_others_do(moves: Moves) -> None:
     cache, rows, numbers = KeyValueCache(LAYERS), list[list[float]](), count()
+    longest: list[int] = []  # what each row may come to
 
     def fresh(size: int) -> list[float]:
         return [float(token) for token in islice(numbers, size)]
 
-    for move, size, copies in moves:
+    for move, size, copies, more in moves:
         if move == "join":
             prompt = fresh(size)
             filled = KeyValueCache(LAYERS, rows=1, columns=size)
             write(filled, [prompt])
             rows += [list(prompt) for _ in range(copies)]
-            cache.join(filled, copies, rows=len(rows) + 1, columns=LONGEST)
+            longest += [size + more] * copies
+            cache.join(filled, copies, rows=len(rows) + 1, columns=max(longest))
         elif rows and move == "drop":
             at = size % len(rows)
             cache.drop(at)
-            rows[at] = rows[-1]
+            rows[at], longest[at] = rows[-1], longest[-1]
             rows.pop()
+            longest.pop()
         elif rows:
             seen = []
-            for _ in range(min(size, LONGEST - max(map(len, rows)))):
+            for _ in range(min(size, *(most - len(row) for row, most in zip(rows, longest, strict=True)))):
                 cache.make_room()
                 new = [fresh(1) for _ in rows]
                 seen = write(cache, new)
