@@ -88,6 +88,7 @@ def fill(
         if events:
             connection.execute(text(EVENTS))
         connection.execute(text(STEPS), {"job": job_id, "steps": steps})
+        connection.execute(text("CHECKPOINT"))  # VACUUM marks no page whose rows' commit is not yet flushed
         connection.execute(text("VACUUM ANALYZE jobs, events, step_records"))
     return job_id
 
