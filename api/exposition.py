@@ -10,8 +10,8 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 from sqlalchemy.orm import Session
 
-from store.gauges import LiveJobs, RunningJob, ended_jobs, live_jobs, running_jobs
-from store.tables import State
+from store.gauges import LiveJobs, RunningJob, ended_jobs, live_exports, live_jobs, running_jobs
+from store.tables import ExportState, State
 
 ENDS = (State.SUCCEEDED, State.FAILED, State.CANCELLED)
 OF_A_STEP = {
@@ -37,7 +37,17 @@ def job_families(session: Session, project_id: str | None) -> list[Metric]:
         *_queue(live),
         *_states(live, ended_jobs(session, project_id)),
         *_running(running_jobs(session, project_id)),
+        _exports(live_exports(session, project_id)),
     ]
+
+
+def _exports(counts: dict[tuple[str, ExportState], int]) -> Metric:
+    family = GaugeMetricFamily(
+        "isthmus_exports", "Exports that have not ended, by state.", labels=("project", "state")
+    )
+    for (project_id, state), count in sorted(counts.items()):
+        family.add_metric((project_id, state.value), count)
+    return family
 
 
 def database_up(up: bool) -> Metric:

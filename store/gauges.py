@@ -1,4 +1,4 @@
-"""Numbers about jobs as they are now, for a metrics scrape: by an index each, never the whole table."""
+"""Numbers about jobs and exports as they are now, for a scrape: by an index each, never the whole table."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, func, select, true
+from sqlalchemy import Select, func, literal_column, select, true
 from sqlalchemy.orm import Session
 
-from store.tables import Job, State, StepRecord
+from store.tables import Export, ExportState, Job, State, StepRecord
 from store.tables.jobs import LIVE
 
 Query = Select[*tuple[Any, ...]]
@@ -53,6 +53,26 @@ def ended_jobs(session: Session, project_id: str | None) -> dict[State, int]:
 def running_jobs(session: Session, project_id: str | None) -> list[RunningJob]:
     """The latest steps of the jobs that run; a job that has made none yet is left out."""
     return [RunningJob(*row) for row in session.execute(running_jobs_query(project_id))]
+
+
+def live_exports(session: Session, project_id: str | None) -> dict[tuple[str, ExportState], int]:
+    """How many exports of each project wait or run."""
+    counts: dict[tuple[str, ExportState], int] = {}
+    for query in live_exports_queries(project_id):
+        counts |= {(row[0], row[1]): row[2] for row in session.execute(query)}
+    return counts
+
+
+def live_exports_queries(project_id: str | None) -> tuple[Query, Query]:
+    """By `ix_exports_line` and by `ix_exports_leases`, in their words."""
+    counted = select(Export.project_id, Export.state, func.count()).group_by(Export.project_id, Export.state)
+    if project_id is not None:
+        counted = counted.where(Export.project_id == project_id)
+    waiting, running = (
+        counted.where(Export.state == literal_column(f"'{state.value}'"))
+        for state in (ExportState.QUEUED, ExportState.RUNNING)
+    )
+    return waiting, running
 
 
 def live_jobs_query(project_id: str | None) -> Query:

@@ -6,11 +6,11 @@ from dataclasses import asdict, dataclass
 from datetime import timedelta
 from typing import Literal
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import delete, func, literal_column, select
 from sqlalchemy.dialects.postgresql import distinct_on, insert
 from sqlalchemy.orm import Session
 
-from store.tables import Job, State, Worker
+from store.tables import Export, Job, State, Worker
 from store.tenant import Tenant
 
 BEAT_SECONDS = 5.0
@@ -69,16 +69,18 @@ def worker_id(host: str, pid: int) -> str:
 def list_workers(tenant: Tenant) -> list[SeenWorker]:
     """All workers of the service, by id, as the project sees them."""
     silence = timedelta(seconds=BEAT_SECONDS * MISSED_BEATS)
+    exports = select(Export.id).where(Export.worker == Worker.id, Export.state == literal_column("'running'"))
+    is_gone = Worker.seen_at < func.clock_timestamp() - silence
     query = (
-        select(Worker, Job.id, Job.attempt, Job.project_id, Worker.seen_at < func.clock_timestamp() - silence)
+        select(Worker, Job.id, Job.attempt, Job.project_id, is_gone, exports.exists())
         .outerjoin(Job, (Job.worker == Worker.id) & (Job.state == State.RUNNING))
         .order_by(Worker.id, Job.claimed_at)
         .ext(distinct_on(Worker.id))
     )
     found = []
-    for worker, job_id, attempt, project_id, is_gone in tenant.session.execute(query):
+    for worker, job_id, attempt, project_id, gone, exporting in tenant.session.execute(query):
         own = job_id is not None and project_id == tenant.project_id
-        state = _state(worker, is_gone=is_gone, is_busy=job_id is not None)
+        state = _state(worker, is_gone=gone, is_busy=exporting or job_id is not None)
         found.append(SeenWorker(worker, state, job_id if own else None, attempt if own else None))
     return found
 

@@ -24,6 +24,7 @@ from store.exports import (
     mark_export_purged,
     unpurged_exports,
 )
+from store.gauges import live_exports
 from store.model_sources import find_source, read_source
 from store.objects import LocalObjects
 from store.paging import UnknownCursor
@@ -34,6 +35,7 @@ from store.strays import named_keys
 from store.tables import Export, ExportState, Job, Project
 from store.tenant import Tenant
 from store.tuned_models import checkpoint_model_id, delete_tuned_model
+from store.workers import Device, beat, list_workers
 from tests.exports import MANIFEST, SEAL, asked, finished, read_export, taken, tuned_model
 from tests.factories import claimed, tenant
 
@@ -276,3 +278,22 @@ def test_a_checkpoint_is_found_by_its_name(database: Database, objects: LocalObj
         assert read_source(session, held.job_id, 7) == source
         assert find_source(tenant(session), name.replace("step-7", "step-8")) is None
         assert find_source(tenant(session), name.replace("tiny", "other")) is None
+
+
+def test_a_scrape_counts_those_that_wait_and_run_and_a_worker_is_busy(database: Database, model: str) -> None:
+    asked(database, model)
+    asked(database, model, "gguf_f16")
+    device = Device("cpu", "test", 2, 1)
+    with database.session() as session:
+        beat(session, host="here", pid=7, device=device, stopping=False, first=True)
+        (idle,) = list_workers(tenant(session))
+        held = runs.claim_next_export(session, worker="here:7", lease_seconds=30)
+        (busy,) = list_workers(tenant(session))
+        assert (idle.state, busy.state, busy.job_id) == ("idle", "busy", None)
+        project_id = tenant(session).project_id
+        counts = {(project_id, ExportState.QUEUED): 1, (project_id, ExportState.RUNNING): 1}
+        assert live_exports(session, None) == live_exports(session, project_id) == counts
+        assert live_exports(session, "none") == {}
+        assert held is not None
+        assert runs.release(session, held.export_id, held.attempt) is not None
+        assert live_exports(session, None) == {(project_id, ExportState.QUEUED): 2}
