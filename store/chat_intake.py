@@ -10,13 +10,13 @@ from typing import cast
 import redis
 from pydantic import ValidationError
 
-from store.chat_orders import GONE_SECONDS, REPLIES, ChatKeys, ChatOrder, Reply
+from store.chat_orders import GONE_SECONDS, REPLIES, ChatKeys, ChatOrder, Reply, Waiting
 
 MOST_REPLIES = 65_536
 """Entries that a stream may hold: far more than an API process that reads lets come together."""
 REPLIES_SECONDS = 60
 
-# KEYS: waiting, the request. ARGV: id and base, process
+# KEYS: waiting, the request. ARGV: member, process
 _CLAIM = """
 if redis.call('ZREM', KEYS[1], ARGV[1]) == 0 then return false end
 local order = redis.call('HGET', KEYS[2], 'order')
@@ -36,14 +36,6 @@ return redis.call('ZCOUNT', KEYS[1], '(' .. redis.call('TIME')[1], '+inf')
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class Waiting:
-    """A request in the queue."""
-
-    id: str
-    base: str
-
-
 class ChatIntake:
     """The queue as the inference process called `process` sees it. Each method may raise RedisError."""
 
@@ -57,7 +49,7 @@ class ChatIntake:
     def waiting(self) -> list[Waiting]:
         """What waits, the oldest first."""
         members = cast("list[bytes]", self._redis.zrange(self._keys.waiting, 0, -1))
-        return [Waiting(*member.decode().split(" ", 1)) for member in members]
+        return [Waiting.read(member) for member in members]
 
     def claim(self, request: Waiting) -> ChatOrder | None:
         """Take a request; None: another process was first, or nobody wants it any more.
@@ -65,8 +57,7 @@ class ChatIntake:
         One that this version cannot read is lost, which its API process tells its client.
         """
         key = self._keys.request(request.id)
-        member = f"{request.id} {request.base}"
-        order = self._claim(keys=[self._keys.waiting, key], args=[member, self.process])
+        order = self._claim(keys=[self._keys.waiting, key], args=[request.member, self.process])
         if order is None:
             return None
         try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
@@ -45,6 +45,7 @@ class ChatOrder(_Told):
     """A chat request, complete: an inference process needs no database for it."""
 
     id: str
+    project: str
     base: str
     """The base model, by its name in the catalog."""
     adapter: StoredAdapter | None
@@ -59,6 +60,29 @@ class ChatOrder(_Told):
     """The API process that waits for the answer."""
     request_id: str | None
     """Of the HTTP request, for the log."""
+
+
+class Waiting(NamedTuple):
+    """A request as the queue has it."""
+
+    id: str
+    project: str
+    base: str
+
+    @classmethod
+    def of(cls, order: ChatOrder) -> Waiting:
+        """The place of an order."""
+        return cls(order.id, order.project, order.base)
+
+    @classmethod
+    def read(cls, member: bytes) -> Waiting:
+        """What a member of the sorted set stands for; a base model's name may have blanks."""
+        return cls(*member.decode().split(" ", 2))
+
+    @property
+    def member(self) -> str:
+        """How the sorted set has it."""
+        return " ".join(self)
 
 
 class Piece(_Told):
@@ -97,7 +121,7 @@ class ChatKeys:
     def __init__(self, queue: str) -> None:
         self._prefix = f"{queue}:chat"
         self.waiting = f"{self._prefix}:waiting"
-        """A sorted set of `ID BASE` by the time of asking, in microseconds."""
+        """A sorted set of `ID PROJECT BASE` by the time of asking, in microseconds."""
         self.wake = f"{self._prefix}:wake"
         """A list that an idle inference process waits on."""
         self.processes = f"{self._prefix}:processes"

@@ -16,27 +16,27 @@ from pydantic import ValidationError
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
-from store.chat_orders import LIVE_SECONDS, REPLIES, ChatKeys, ChatOrder, Reply
+from store.chat_orders import LIVE_SECONDS, REPLIES, ChatKeys, ChatOrder, Reply, Waiting
 
 BLOCK_MILLISECONDS = 2000
 SOCKET_SECONDS = 5.0
 
 # KEYS: waiting, wake, processes, the request
-# ARGV: id, base, order, limit, seconds to live, prefix of requests
+# ARGV: member, order, limit, seconds to live, prefix of requests
 _PUT = """
 local time = redis.call('TIME')
 if redis.call('ZCOUNT', KEYS[3], '(' .. time[1], '+inf') == 0 then return 'away' end
-local limit = tonumber(ARGV[4])
+local limit = tonumber(ARGV[3])
 if redis.call('ZCARD', KEYS[1]) >= limit then
   for _, member in ipairs(redis.call('ZRANGE', KEYS[1], 0, -1)) do
     local id = string.sub(member, 1, string.find(member, ' ', 1, true) - 1)
-    if redis.call('EXISTS', ARGV[6] .. id) == 0 then redis.call('ZREM', KEYS[1], member) end
+    if redis.call('EXISTS', ARGV[5] .. id) == 0 then redis.call('ZREM', KEYS[1], member) end
   end
   if redis.call('ZCARD', KEYS[1]) >= limit then return 'full' end
 end
-redis.call('HSET', KEYS[4], 'order', ARGV[3])
-redis.call('EXPIRE', KEYS[4], ARGV[5])
-redis.call('ZADD', KEYS[1], time[1] * 1000000 + time[2], ARGV[1] .. ' ' .. ARGV[2])
+redis.call('HSET', KEYS[4], 'order', ARGV[2])
+redis.call('EXPIRE', KEYS[4], ARGV[4])
+redis.call('ZADD', KEYS[1], time[1] * 1000000 + time[2], ARGV[1])
 redis.call('RPUSH', KEYS[2], '1')
 redis.call('LTRIM', KEYS[2], -limit, -1)
 return 'waiting'
@@ -94,14 +94,14 @@ class ChatQueue:
         keys = self._keys
         told = await self._put(
             keys=[keys.waiting, keys.wake, keys.processes, keys.request(order.id)],
-            args=[order.id, order.base, order.model_dump_json(), limit, LIVE_SECONDS, keys.requests],
+            args=[Waiting.of(order).member, order.model_dump_json(), limit, LIVE_SECONDS, keys.requests],
         )
         return cast("Put", told.decode())
 
     async def drop(self, order: ChatOrder) -> None:
         """Nobody wants the answer any more."""
         pipeline = self._redis.pipeline(transaction=False)
-        pipeline.zrem(self._keys.waiting, f"{order.id} {order.base}")
+        pipeline.zrem(self._keys.waiting, Waiting.of(order).member)
         pipeline.delete(self._keys.request(order.id))
         await pipeline.execute()
 

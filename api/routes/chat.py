@@ -52,20 +52,21 @@ async def create_completion(
     call = ChatCall(
         desk=services.chat,
         meters=cast("ChatMeters", connection.app.state.chat_meters),
-        order=_order(body, found, reply_to=services.chat.process),
+        order=_order(body, found, project=caller.holder.project_id, reply_to=services.chat.process),
         model=body.model,
         wants_usage=body.wants_usage,
     )
     return StreamedAnswer(call) if body.stream else WholeAnswer(call)
 
 
-def _order(body: ChatCompletionRequest, found: ChatModel, *, reply_to: str) -> ChatOrder:
+def _order(body: ChatCompletionRequest, found: ChatModel, *, project: str, reply_to: str) -> ChatOrder:
     turns = (
         Turn(role="system" if message.role == "developer" else message.role, content=message.content)
         for message in body.messages
     )
     return ChatOrder(
         id=new_id("chatcmpl"),
+        project=project,
         base=found.base,
         adapter=found.adapter,
         messages=tuple(turns),

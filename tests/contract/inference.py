@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import islice
 from typing import Literal
 
 from store.chat_intake import ChatIntake
@@ -34,10 +35,15 @@ class Played:
 
     def take(self) -> ChatOrder:
         """The next request, once there is one."""
-        until(lambda: bool(self.intake.waiting()))
-        order = self.intake.claim(self.intake.waiting()[0])
-        assert order is not None
-        return order
+        taken: list[ChatOrder] = []
+
+        def take() -> bool:
+            claimed = (self.intake.claim(request) for request in self.intake.waiting())
+            taken.extend(islice((order for order in claimed if order is not None), 1))
+            return bool(taken)
+
+        until(take)
+        return taken[0]
 
     def write(
         self,

@@ -14,8 +14,8 @@ from typing import Protocol
 
 from redis.exceptions import RedisError
 
-from store.chat_intake import ChatIntake, Waiting
-from store.chat_orders import ChatOrder
+from store.chat_intake import ChatIntake
+from store.chat_orders import ChatOrder, Waiting
 from store.log import log_context
 from store.settings import Settings
 from worker.beside import beside

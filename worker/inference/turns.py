@@ -1,10 +1,11 @@
-"""Whose turn it is: requests for one base model go together, and each other base comes in time."""
+"""Whose turn it is: requests for one base model go together, others come in time, projects in turns."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
-from store.chat_intake import Waiting
+from store.chat_orders import Waiting
 
 TURN_SECONDS = 30.0
 """A base model takes new requests for so long while another one waits; what it has begun it ends."""
@@ -18,7 +19,9 @@ class Turns:
         self._since = 0.0
 
     def next(self, waiting: Sequence[Waiting], *, running: bool, now: float) -> list[Waiting]:
-        """Those that may be begun now, the oldest first: all of one base model, which is then `base`.
+        """Those that may be begun now, in their order: all of one base model, which is then `base`.
+
+        Of each project the oldest comes before anybody's second.
 
         Args:
             waiting: the queue, the oldest first.
@@ -29,10 +32,21 @@ class Turns:
         others = [request for request in waiting if request.base != self.base]
         is_over = bool(others) and now >= self._since + TURN_SECONDS
         if running:
-            return [] if is_over else own
+            return [] if is_over else _in_turns(own)
         if own and not is_over:
-            return own
+            return _in_turns(own)
         if not others:
             return []
         self.base, self._since = others[0].base, now
-        return [request for request in others if request.base == self.base]
+        return _in_turns([request for request in others if request.base == self.base])
+
+
+def _in_turns(requests: Sequence[Waiting]) -> list[Waiting]:
+    """First the first of each project, then the second of each, and so on."""
+    seen: Counter[str] = Counter()
+    places = []
+    for request in requests:
+        places.append(seen[request.project])
+        seen[request.project] += 1
+    ranked = sorted(zip(places, range(len(requests)), requests, strict=True))
+    return [request for _, _, request in ranked]

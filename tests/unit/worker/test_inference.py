@@ -155,11 +155,13 @@ async def running(
     await found.start()
     yield found
     await found.end()
+    redis_client.flushall()
 
 
 def order(name: str, *, base: str = "a", tokens: int = 3, content: str = "Hello") -> ChatOrder:
     return ChatOrder(
         id=name,
+        project="p",
         base=base,
         adapter=None,
         messages=(Turn(role="user", content=content),),

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from store.chat_intake import Waiting
+from store.chat_orders import Waiting
 from worker.inference.turns import TURN_SECONDS, Turns
 
 
 def line(*bases: str) -> list[Waiting]:
-    return [Waiting(f"{number}", base) for number, base in enumerate(bases)]
+    return [Waiting(f"{number}", "p", base) for number, base in enumerate(bases)]
 
 
 def bases(chosen: list[Waiting]) -> list[str]:
@@ -51,3 +51,10 @@ def test_a_base_that_nobody_waits_beside_goes_on_for_ever() -> None:
     turns = Turns()
     for hour in range(3):
         assert bases(turns.next(line("a"), running=hour > 0, now=3600.0 * hour)) == ["a"]
+
+
+def test_of_each_project_the_oldest_comes_before_the_second_of_any() -> None:
+    projects = ["busy", "busy", "busy", "calm", "busy", "calm"]
+    waiting = [Waiting(f"{number}", project, "a") for number, project in enumerate(projects)]
+    chosen = Turns().next(waiting, running=False, now=0.0)
+    assert [request.id for request in chosen] == ["0", "3", "1", "5", "2", "4"]
