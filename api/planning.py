@@ -17,6 +17,7 @@ from api.wire.plan import (
     PlanObject,
     planned_change,
     planned_device,
+    planned_evaluation,
     planned_lengths,
     planned_memory,
     planned_seconds,
@@ -27,6 +28,7 @@ from ist_core.errors import UnknownDevice
 from ist_core.gguf_cache import needs_conversion
 from ist_core.planner import Device, Setting, cpu, find_device, plan, read_config, shape_of
 from ist_core.planner.advice import best_change
+from ist_core.planner.judging import judging
 from ist_core.planner.throughput import MeasuredRun
 from ist_core.spec import JobSpec
 from store.files import find_file
@@ -136,6 +138,10 @@ def _plan_object(model: str, known: _Known) -> PlanObject:
     spec, setting = known.spec, known.setting
     found = plan(spec, setting)
     change = best_change(spec, setting)
+    lengths = setting.lengths.cut(spec.max_length)
+    judged = judging(
+        spec, lengths, setting.device, steps=found.steps, validation_rows=setting.validation_rows
+    )
     return PlanObject(
         model=model,
         device=planned_device(setting.device),
@@ -150,7 +156,8 @@ def _plan_object(model: str, known: _Known) -> PlanObject:
         rows=found.rows,
         tokens=found.tokens,
         seconds=planned_seconds(found),
-        lengths=planned_lengths(setting.lengths.cut(spec.max_length)),
+        evaluation=planned_evaluation(judged),
+        lengths=planned_lengths(lengths),
         layers=setting.shape.layers,
         worst_selection=planned_selection(found.selections.worst),
         mean_selection=planned_selection(found.selections.mean),

@@ -10,6 +10,7 @@ from api.wire.common import WireModel
 from api.wire.jobs import Hyperparameters
 from ist_core.planner import Device, Memory, Plan
 from ist_core.planner.advice import Change
+from ist_core.planner.judging import Judging
 from ist_core.planner.lengths import Known, Lengths
 from ist_core.planner.plan import Verdict
 from ist_core.planner.selections import Selection
@@ -47,10 +48,23 @@ class PlannedMemory(WireModel):
     """What one layer needs while it computes; alternates with `logits`."""
     probe: int
     """An importance probe at its peak; alternates with a step."""
+    answers: int
+    """While both models answer rows of the validation file; alternates with a step."""
     loading: int
     """While the base model is loaded; alternates with training."""
     allocator: int
     """What the allocator is expected to waste."""
+
+
+class PlannedEvaluation(WireModel):
+    """What is measured on the validation file, and how much both models answer; a part of `seconds`."""
+
+    measured_rows: int
+    """Rows whose loss is measured, in all measurements together."""
+    answered_rows: int
+    """Rows that the base model and the tuned one answer."""
+    answer_tokens: int | None
+    """Of an answer at most; null: nothing is answered."""
 
 
 class PlannedSelection(WireModel):
@@ -71,7 +85,7 @@ class PlannedLengths(WireModel):
 
 
 class PlannedSeconds(WireModel):
-    """How long training takes, without the wait in the queue and the model's loading."""
+    """How long training and evaluation take, without the wait in the queue and the model's loading."""
 
     low: float
     expected: float
@@ -111,6 +125,8 @@ class PlanObject(WireModel):
     tokens: int
     """In all steps together, without padding."""
     seconds: PlannedSeconds
+    evaluation: PlannedEvaluation | None
+    """null: nothing is measured, as without a validation file."""
     lengths: PlannedLengths
     layers: int
     worst_selection: PlannedSelection
@@ -138,6 +154,18 @@ def planned_seconds(plan: Plan) -> PlannedSeconds:
     found = plan.seconds
     return PlannedSeconds(
         low=round(found.low, 1), expected=round(found.expected, 1), high=round(found.high, 1)
+    )
+
+
+def planned_evaluation(judging: Judging) -> PlannedEvaluation | None:
+    """What is done with the validation file as its wire object."""
+    answering = judging.answering
+    if not judging.measured and answering is None:
+        return None
+    return PlannedEvaluation(
+        measured_rows=judging.measured,
+        answered_rows=answering.questions if answering else 0,
+        answer_tokens=answering.tokens if answering else None,
     )
 
 

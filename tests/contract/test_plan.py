@@ -253,6 +253,26 @@ def test_preference_pairs_and_validation_files_are_planned(service: Service) -> 
     assert any("validation file" in line for line in plan["assumptions"])
 
 
+def test_an_evaluation_is_planned(service: Service) -> None:
+    evaluation = {"full_rows": 10, "interval": 2, "loss_rows": 5, "rows": 100, "max_new_tokens": 20}
+    job = {
+        "model": "planned",
+        "training_file": service.upload(),
+        "validation_file": service.upload(),
+        "max_steps": 4,
+        "checkpoint_interval": 2,
+    }
+    plan = planned(service, **job, evaluation=evaluation)
+    # 10 rows before the first step, at the checkpoint of step 2 and at the end; 5 rows in steps 2 and 4.
+    assert plan["evaluation"] == {"measured_rows": 40, "answered_rows": 12, "answer_tokens": 20}
+    assert plan["memory"]["answers"] > 0
+    usual = planned(service, **job)
+    assert usual["evaluation"] == {"measured_rows": 36, "answered_rows": 0, "answer_tokens": None}
+    assert planned(service, **job, evaluation={"full_rows": 0})["evaluation"] is None
+    del job["validation_file"]
+    assert planned(service, **job)["evaluation"] is None
+
+
 def test_what_would_make_a_job_fail_is_told(service: Service) -> None:
     plan = planned(service, training_file=service.upload(), max_length=8)
     assert any("leaves no answer in 12 rows" in line for line in plan["assumptions"])

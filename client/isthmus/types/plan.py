@@ -45,8 +45,21 @@ class PlannedMemory(Lenient):
     logits: int = 0
     transient: int = 0
     probe: int = 0
+    answers: int = 0
+    """While both models answer rows of the validation file."""
     loading: int = 0
     allocator: int = 0
+
+
+class PlannedEvaluation(Lenient):
+    """What is measured on the validation file, and how much both models answer; a part of `seconds`."""
+
+    measured_rows: int = 0
+    """Rows whose loss is measured, in all measurements together."""
+    answered_rows: int = 0
+    """Rows that the base model and the tuned one answer."""
+    answer_tokens: int | None = None
+    """Of an answer at most."""
 
 
 class PlannedSelection(Lenient):
@@ -66,7 +79,7 @@ class PlannedLengths(Lenient):
 
 
 class PlannedSeconds(Lenient):
-    """How long training takes, without the wait in the queue and the model's loading."""
+    """How long training and evaluation take, without the wait in the queue and the model's loading."""
 
     low: float
     expected: float
@@ -101,6 +114,8 @@ class Plan(Lenient):
     rows: int
     tokens: int
     seconds: PlannedSeconds
+    evaluation: PlannedEvaluation | None = None
+    """None: nothing is measured, as without a validation file."""
     lengths: PlannedLengths
     layers: int
     worst_selection: PlannedSelection

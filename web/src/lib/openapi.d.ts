@@ -3268,6 +3268,18 @@ export interface components {
             name: string;
         };
         /**
+         * PlannedEvaluation
+         * @description What is measured on the validation file, and how much both models answer; a part of `seconds`.
+         */
+        PlannedEvaluation: {
+            /** Answer Tokens */
+            answer_tokens: number | null;
+            /** Answered Rows */
+            answered_rows: number;
+            /** Measured Rows */
+            measured_rows: number;
+        };
+        /**
          * PlannedLengths
          * @description How long the training file's rows are, after `max_length`.
          */
@@ -3297,6 +3309,8 @@ export interface components {
             adapters: number;
             /** Allocator */
             allocator: number;
+            /** Answers */
+            answers: number;
             /** Data */
             data: number;
             /** Gradients */
@@ -3320,7 +3334,7 @@ export interface components {
         };
         /**
          * PlannedSeconds
-         * @description How long training takes, without the wait in the queue and the model's loading.
+         * @description How long training and evaluation take, without the wait in the queue and the model's loading.
          */
         PlannedSeconds: {
             /** Expected */
@@ -3351,6 +3365,7 @@ export interface components {
             budget_bytes: number;
             change: components["schemas"]["PlannedChange"] | null;
             device: components["schemas"]["PlannedDevice"];
+            evaluation: components["schemas"]["PlannedEvaluation"] | null;
             hyperparameters: components["schemas"]["Hyperparameters"];
             /** Layers */
             layers: number;

@@ -7,7 +7,7 @@ from rich.text import Text
 
 from isthmus.cli.view.figures import duration_text, size_text
 from isthmus.cli.view.tables import fields
-from isthmus.types.plan import Plan
+from isthmus.types.plan import Plan, PlannedEvaluation
 
 VERDICTS = {"fits": ("fits", "green"), "tight": ("tight", "yellow"), "does_not_fit": ("does not fit", "red")}
 
@@ -38,6 +38,7 @@ def _figures(plan: Plan) -> RenderableType:
             "steps": f"{plan.steps:,}",
             "rows": f"{plan.rows:,}",
             "tokens": f"{plan.tokens:,} ({plan.lengths.known})",
+            "evaluation": _evaluation(plan.evaluation),
             "epochs": hyperparameters.n_epochs,
             "batch size": f"{hyperparameters.batch_size} (in pieces of {plan.micro_batch_size})",
             "precision": plan.precision,
@@ -46,3 +47,10 @@ def _figures(plan: Plan) -> RenderableType:
             **memory,
         }
     )
+
+
+def _evaluation(planned: PlannedEvaluation | None) -> str | None:
+    if planned is None:
+        return None
+    answers = f", {planned.answered_rows:,} rows answered by both models" if planned.answered_rows else ""
+    return f"{planned.measured_rows:,} rows measured{answers}"

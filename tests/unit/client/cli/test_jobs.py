@@ -27,6 +27,7 @@ PLAN: Mapping[str, Any] = {
     "rows": 768,
     "tokens": 76_800,
     "seconds": {"low": 60.0, "expected": 90.0, "high": 180.0},
+    "evaluation": {"measured_rows": 1200, "answered_rows": 50, "answer_tokens": 64},
     "lengths": {"known": "counted", "rows": 800, "mean": 100.0, "longest": 120},
     "layers": 30,
     "worst_selection": {"depth": 30, "active": 8},
@@ -284,6 +285,7 @@ def test_a_dry_run_shows_the_plan_and_creates_nothing(tmp_path: Path) -> None:
         "does not fit: 30.0 GB at the peak, 24.0 GB on l4",
         "to fit: micro_batch_size 2",
         "1:30",
+        "1,200 rows measured, 50 rows answered by both models",
     ):
         assert expected in text
     assert json.loads(service.run(*args, "--json").stdout)["verdict"] == "does_not_fit"
