@@ -15,6 +15,11 @@ _WHAT = {
     "gguf_f16": "{adapter} adapter, merged and stored as GGUF with 16-bit weights, for",
     "gguf_q8_0": "{adapter} adapter, merged and stored as GGUF with 8-bit weights (Q8_0), for",
 }
+_MEASURED = {
+    "valid_loss": "validation loss",
+    "valid_mean_token_accuracy": "token accuracy",
+    "valid_reward_accuracy": "pairs told apart",
+}
 _FILES = {"training_file": "training", "validation_file": "validation"}
 
 
@@ -126,7 +131,7 @@ def _score_rows(evaluation: dict[str, Any] | None) -> list[list[str]]:
     rows = []
     for name, told in evaluation["scores"].items():
         rows.append([f"{name} ({evaluation['rows']} rows)", f"{told['before']:.3f}", f"{told['after']:.3f}"])
-    for name, title in (("valid_loss", "validation loss"), ("valid_mean_token_accuracy", "token accuracy")):
+    for name, title in _MEASURED.items():
         if told := evaluation.get(name):
             rows.append([title, f"{told['before']:.3f}", f"{told['after']:.3f}"])
     return rows

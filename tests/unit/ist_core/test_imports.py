@@ -10,7 +10,15 @@ from tests.loaded import engine_loaded_by
 
 
 @pytest.mark.parametrize(
-    "module", ["ist_core", "ist_core.spec", "ist_core.catalog", "isthmus.dataset.formats"]
+    "module",
+    [
+        "ist_core",
+        "ist_core.spec",
+        "ist_core.catalog",
+        "ist_core.export",
+        "ist_core.card",
+        "isthmus.dataset.formats",
+    ],
 )
 def test_no_torch_is_loaded(module: str) -> None:
     assert engine_loaded_by(module) == "[]"
