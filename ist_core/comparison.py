@@ -7,8 +7,9 @@ checkpoint, and a run that goes on from its last step asks both again.
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,16 @@ SAMPLES = "samples.jsonl"
 
 Worth = dict[str, float | None]
 """Of the answers to a question, `base` and `tuned`; None: the score does not go with the row."""
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """What the answers came to."""
+
+    rows: int
+    scores: dict[str, JsonValue]
+    """By name, the means `before` and `after` training, and of how many `rows`."""
+    seconds: float
 
 
 class Comparison:
@@ -79,13 +90,14 @@ class Comparison:
             progress=lambda line: emit(Message(line)),
         )
 
-    def run(self, folder: Path) -> dict[str, JsonValue]:
-        """Let both models answer, write `samples.jsonl` into `folder`, and return what the report says of it.
+    def run(self, folder: Path) -> Compared:
+        """Let both models answer, and write `samples.jsonl` into `folder`.
 
         Raises:
             Stopped: when asked to; nothing is written then.
             StorageError: if the samples cannot be written.
         """
+        begin = time.perf_counter()
         with evaluating(self._model):
             with self._model.disable_adapter():
                 base = self._answerer.answers("Base model")
@@ -99,7 +111,7 @@ class Comparison:
             scores[name] = means = _means([sample["scores"][name] for sample in samples])
             text = f"{name}: {means['before']:.3f} before training, {means['after']:.3f} after it"
             self._emit(Message(text, data={"score": name, **means}))
-        return {"rows": len(samples), "scores": scores}
+        return Compared(len(samples), scores, time.perf_counter() - begin)
 
     def _sample(self, question: Question, base: str, tuned: str) -> dict[str, Any]:
         return {

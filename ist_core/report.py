@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 
 from ist_core.artifacts import versions
+from ist_core.comparison import Compared
 from ist_core.device import device_name
 from ist_core.forecast import Forecast
 from ist_core.memory import PeakMemory
@@ -25,7 +26,7 @@ def report_of(
     model: str,
     dtype: torch.dtype,
     peak_bytes: int,
-    compared: dict[str, JsonValue] | None,
+    compared: Compared | None,
     data: dict[str, JsonValue],
 ) -> dict[str, JsonValue]:
     """Return the report of a run.
@@ -59,20 +60,19 @@ def report_of(
     }
 
 
-def _evaluation(
-    spec: JobSpec, standing: Standing, compared: dict[str, JsonValue] | None
-) -> dict[str, JsonValue]:
+def _evaluation(spec: JobSpec, standing: Standing, compared: Compared | None) -> dict[str, JsonValue]:
     """Losses and accuracies before training and of the result, scores, and which step the result is of."""
     result = standing.best if spec.select_checkpoint == "best" else standing.last
     figures: dict[str, JsonValue] = {
         f"valid_{name}": {"before": before, "after": result[name]} for name, before in standing.before.items()
     }
-    asked = compared or {"rows": 0, "scores": {}}
+    asked = compared or Compared(0, {}, 0.0)
     return {
-        **asked,
+        "rows": asked.rows,
+        "scores": asked.scores,
         **figures,
         "best_step": standing.best_step,
         "selected": spec.select_checkpoint,
         "stopped_early": standing.stopped_early,
-        "seconds": standing.seconds,
+        "seconds": standing.seconds + asked.seconds,
     }

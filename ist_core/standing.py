@@ -135,3 +135,17 @@ def make_judge(
         interval=checkpoint_interval(spec, total),
         keep_best=state.keep_best if spec.select_checkpoint == "best" else lambda: None,
     )
+
+
+def take_best(state: TrainingState, standing: Standing, step: int) -> Message | None:
+    """Make the adapter of the best step the model's, if it is to be the result and not that of `step`.
+
+    Returns:
+        What to tell of it; None: the adapter stays as it is.
+    """
+    if not state.best or standing.best_step == step:
+        return None
+    state.load_adapter(state.best)
+    text = f"The adapter of step {standing.best_step} is the result: its validation loss is the lowest"
+    figures = {FULL + name: value for name, value in standing.best.items()}
+    return Message(text, data={"step": standing.best_step, **figures})

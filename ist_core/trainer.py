@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +15,7 @@ from ist_core.artifacts import ADAPTER_DIR, REPORT, STEPS_CSV, StepTable, save_a
 from ist_core.card import read_run, write_card
 from ist_core.catalog import Catalog, ModelSource, resolve_path_or_name
 from ist_core.checkpoint import Checkpoint, CheckpointFolder
-from ist_core.comparison import SAMPLES, Comparison, make_comparison
+from ist_core.comparison import SAMPLES, Compared, make_comparison
 from ist_core.device import device_name, pick_device, pick_dtype
 from ist_core.encoding import ensure_template
 from ist_core.examples import Examples, load_rows
@@ -34,7 +33,7 @@ from ist_core.report import report_of
 from ist_core.schedule import total_steps
 from ist_core.seeds import stream_seed
 from ist_core.spec import JobSpec
-from ist_core.standing import make_judge
+from ist_core.standing import make_judge, take_best
 from ist_core.stepper import Stepper
 from ist_core.stopping import StopCheck, Stopped
 from ist_core.storage import storing
@@ -99,7 +98,6 @@ class _Run:
         self.progress = Progress()
         self.forecast: Forecast | None = None
         self.checkpoints: CheckpointFolder | None = None
-        self.samples: str | None = None
 
     def to_end(
         self, source: ModelSource, cache_dir: Path, resume_from: Path | None, held: HeldModel | None
@@ -142,14 +140,15 @@ class _Run:
                 check_stop=self.check_stop,
             )
             loop.to_end(examples.training, total)
-            self._take_best(state)
-            compared = self._compare(comparison)
+            if (news := take_best(state, self.progress.standing, self.progress.steps)) is not None:
+                self.emit(news)
+            compared = comparison.run(self.output_dir) if comparison else None
             with storing("the trained adapter", then="resume from the last checkpoint"):
                 self._save(state, base.source, dtype, forecast, compared, data_facts(identity, rows))
             table.finish()
         with storing("the model card", then="resume from the last checkpoint"):
             write_card(self.output_dir / ADAPTER_DIR, read_run(self.output_dir), base.source)
-        return self.result(stopped=False)
+        return replace(self.result(stopped=False), samples=SAMPLES if comparison else None)
 
     def _base(
         self, source: ModelSource, cache_dir: Path, dtype: torch.dtype, held: HeldModel | None
@@ -212,34 +211,13 @@ class _Run:
         """Say what to change when memory runs out, if the planner knows."""
         return self.forecast.relief() if self.forecast else None
 
-    def _take_best(self, state: TrainingState) -> None:
-        """Make the adapter of the best step the result, if that is asked for and another one."""
-        standing = self.progress.standing
-        if not state.best or standing.best_step == self.progress.steps:
-            return
-        state.load_adapter(state.best)
-        text = f"The adapter of step {standing.best_step} is the result: its validation loss is the lowest"
-        data = {f"full_valid_{name}": value for name, value in standing.best.items()}
-        self.emit(Message(text, data={"step": standing.best_step, **data}))
-
-    def _compare(self, comparison: Comparison | None) -> dict[str, JsonValue] | None:
-        if comparison is None:
-            return None
-        begin = time.perf_counter()
-        found = comparison.run(self.output_dir)
-        spent = time.perf_counter() - begin
-        standing = self.progress.standing
-        self.progress.standing = replace(standing, seconds=standing.seconds + spent)
-        self.samples = SAMPLES
-        return found
-
     def _save(
         self,
         state: TrainingState,
         source: ModelSource,
         dtype: torch.dtype,
         forecast: Forecast,
-        compared: dict[str, JsonValue] | None,
+        compared: Compared | None,
         data: dict[str, JsonValue],
     ) -> None:
         save_adapter(state.model, state.tokenizer, self.output_dir)
@@ -273,7 +251,6 @@ class _Run:
             report=REPORT,
             steps_csv=STEPS_CSV,
             checkpoint=self.checkpoints.newest if self.checkpoints else None,
-            samples=self.samples,
         )
 
 
