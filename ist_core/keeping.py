@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from peft import PeftModel
 
@@ -21,6 +21,8 @@ class Keeping:
 
     def __init__(self, model: PeftModel, layers: Sequence[AdapterLayer], spec: JobSpec) -> None:
         self._depth = 0
+        self.again: frozenset[int] = frozenset()
+        """The layers that compute again in the step that comes."""
         if spec.recompute == "none":
             return
         stack = decoder_layers(model)[1]
@@ -29,7 +31,7 @@ class Keeping:
         kept = 0 if spec.recompute == "all" or spec.ist is None else spec.ist.update_fraction * len(layers)
         self._kept = max(1, math.floor(kept)) if kept else 0
         self._recompute = Recompute(stack, random=spec.adapter.dropout > 0 or _drops_out(model))
-        self._recompute.choose(range(self._depth - self._kept))
+        self._set(range(self._depth - self._kept))
 
     def choose(self, record: IstRecord | None) -> None:
         """Choose for the step that `record` tells of; None: all layers are updated."""
@@ -39,7 +41,11 @@ class Keeping:
         selected = [self._indices[position] for position in active]
         kept = set(selected[-self._kept :]) if self._kept else set()
         # The backward pass does not reach the layers below the lowest selected one: they keep nothing.
-        self._recompute.choose([index for index in range(selected[0], self._depth) if index not in kept])
+        self._set(index for index in range(selected[0], self._depth) if index not in kept)
+
+    def _set(self, layers: Iterable[int]) -> None:
+        self.again = frozenset(layers)
+        self._recompute.choose(self.again)
 
 
 def _drops_out(model: PeftModel) -> bool:

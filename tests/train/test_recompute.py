@@ -1,0 +1,52 @@
+"""Runs whose layers compute again for the backward pass: the same weights, and exact when resumed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ist_core.keeping import Keeping
+from tests.train.runs import in_one, in_pieces, make_spec, weights_of
+
+IST = {"probe_interval": 3, "warmup_steps": 2, "update_fraction": 0.5, "policy": "contiguous"}
+
+
+@pytest.mark.parametrize(("recompute", "ist"), [("unselected", IST), ("all", None)], ids=["ist", "lora"])
+def test_it_changes_no_weight(
+    recompute: str, ist: dict[str, object] | None, tiny_folder: Path, chat_file: Path, tmp_path: Path
+) -> None:
+    spec = make_spec(tiny_folder, chat_file, ist=ist, max_steps=6)
+    plain = in_one(spec, tmp_path / "plain")
+    again = in_one(spec.model_copy(update={"recompute": recompute}), tmp_path / "again")
+    assert again == plain
+    assert weights_of(tmp_path / "again")
+
+
+def test_a_resumed_run_ends_with_the_same_weights(tiny_folder: Path, chat_file: Path, tmp_path: Path) -> None:
+    spec = make_spec(
+        tiny_folder,
+        chat_file,
+        ist=IST,
+        adapter={"rank": 4, "dropout": 0.2},
+        recompute="unselected",
+        max_steps=8,
+    )
+    assert in_pieces(spec, tmp_path / "pieces", [5]) == in_one(spec, tmp_path / "whole")
+
+
+def test_no_more_layers_are_kept_than_are_selected(
+    tiny_folder: Path, chat_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = make_spec(tiny_folder, chat_file, ist=IST, recompute="unselected", max_steps=8)
+    kept: list[tuple[int, int]] = []
+    choose = Keeping.choose
+
+    def watched(self: Keeping, record: object) -> None:
+        choose(self, record)  # type: ignore[arg-type]  # what it was given
+        kept.append((record.backward_depth, record.backward_depth - len(self.again)))  # type: ignore[attr-defined]  # the same
+
+    monkeypatch.setattr(Keeping, "choose", watched)
+    in_one(spec, tmp_path / "run")
+    assert [count for _, count in kept] == [2] * 8
+    assert {depth for depth, _ in kept[:2]} == {4}
