@@ -38,8 +38,8 @@ _STYLE = {
 }
 _SIZE, _DPI = (7.2, 2.8), 130
 _MOST_POINTS = 2000
-_SMOOTHED_OVER = 20
-"""A smoothed value is of about this share of the steps: one in so many."""
+_SMOOTHED_OVER = 60
+"""One in so many steps is a standard deviation of the bell curve that smooths."""
 
 
 def draw_losses(run: Run, folder: Path) -> str:
@@ -113,10 +113,10 @@ def _thinned(curve: Curve) -> Curve:
 
 
 def _smooth(losses: list[float]) -> list[float]:
-    """Return the exponential mean, without the pull of its start."""
-    weight = 1 - 1 / max(1, len(losses) / _SMOOTHED_OVER)
-    smoothed, total, norm = [], 0.0, 0.0
-    for loss in losses:
-        total, norm = weight * total + loss, weight * norm + 1
-        smoothed.append(total / norm)
-    return smoothed
+    """Return means of each loss's neighbours, weighted by a bell curve, so that none is behind or ahead."""
+    width = len(losses) / _SMOOTHED_OVER
+    reach = np.arange(-int(3 * width), int(3 * width) + 1)
+    weights = np.exp(-0.5 * (reach / width) ** 2)
+    middle = slice(len(reach) // 2, len(reach) // 2 + len(losses))
+    total = np.convolve(losses, weights)[middle]
+    return list(total / np.convolve(np.ones(len(losses)), weights)[middle])
