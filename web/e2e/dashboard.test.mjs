@@ -220,7 +220,7 @@ test("jobs are compared by step, time and tokens", async () => {
   await page.locator('[data-figure="compare"][data-lines="2"] canvas').waitFor();
   for (const axis of ["time", "tokens", "steps"]) await page.getByText(axis, { exact: true }).click();
   const table = page.getByRole("table");
-  assert.equal(await page.locator("[data-differences]").getAttribute("data-differences"), "1");
+  assert.equal(await page.locator("[data-table=setting]").getAttribute("data-rows"), "1");
   assert.match(await table.textContent(), /ist\.update_fraction\s*0\.25\s*0\.75/);
   await page.getByText("data: numbers.jsonl").waitFor();
   await shoot(page, "compare");

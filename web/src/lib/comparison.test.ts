@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 
-import { curve, differences, groups, joined, valueAt, type Compared } from "./comparison";
+import { curve, differences, groups, joined, results, valueAt, type Compared } from "./comparison";
 import { ImportanceSeries } from "./importance-series";
 import { MetricSeries } from "./metric-series";
 import type { Job } from "./types";
@@ -27,6 +27,15 @@ test("curves of other steps stand on one axis, with gaps", () => {
   const found = joined([[[1, 3], [5, 6]], [[2, 3], [7, null]]]);
   expect(found).toEqual([[1, 2, 3], [5, null, 6], [null, 7, null]]);
   expect([valueAt([[1, 3], [5, 6]], 2), valueAt([[1, 3], [5, null]], 9), valueAt([[4], [5]], 2)]).toEqual([5, 5, null]);
+});
+
+test("jobs are judged side by side, also where one has no such measure", () => {
+  const judged = (scores: object) => ({ evaluation: { rows: 2, scores, valid_loss: { before: 3, after: 1.5 }, valid_mean_token_accuracy: null, valid_reward_accuracy: null } }) as unknown as Job;
+  const one = judged({ exact_match: { before: 0, after: 1, rows: 2 } });
+  expect(results([one, judged({}), { evaluation: null } as unknown as Job])).toEqual([
+    { name: "exact match", values: ["0.00 → 1.00", "–", "–"] },
+    { name: "validation loss", values: ["3 → 1.5", "3 → 1.5", "–"] },
+  ]);
 });
 
 test("only what differs is told, also where one has no such setting", () => {

@@ -1,6 +1,7 @@
 /** Several jobs side by side: their losses on one axis, what differs in them, which learn from the same data. */
 
 import { flat } from "./configuration";
+import { changes } from "./evaluation";
 import type { ImportanceSeries } from "./importance-series";
 import type { MetricSeries } from "./metric-series";
 import { smooth } from "./smoothing";
@@ -65,17 +66,24 @@ export function valueAt([xs, ys]: readonly [number[], (number | null)[]], x: num
   return row < 0 ? null : (ys.slice(0, row + 1).findLast((value) => value !== null) ?? null);
 }
 
-export interface Difference {
+export interface Row {
   name: string;
   /** One a job, in their order. */
   values: string[];
 }
 
 /** The settings in which not all of the jobs are the same. */
-export function differences(jobs: readonly Job[]): Difference[] {
-  const specs = jobs.map((job) => flat(job.spec));
-  const names = [...new Set(specs.flatMap((spec) => [...spec.keys()]))];
-  return names
-    .map((name) => ({ name, values: specs.map((spec) => spec.get(name) ?? "–") }))
-    .filter(({ values }) => new Set(values).size > 1);
+export function differences(jobs: readonly Job[]): Row[] {
+  return rowsOf(jobs.map((job) => flat(job.spec))).filter(({ values }) => new Set(values).size > 1);
+}
+
+/** What the jobs were judged by, before and after; none when none was judged. */
+export function results(jobs: readonly Job[]): Row[] {
+  return rowsOf(jobs.map(({ evaluation }) => new Map((evaluation ? changes(evaluation) : []).map(({ name, before, after }) => [name, `${before} → ${after}`]))));
+}
+
+/** A row for each name that any of the columns has. */
+function rowsOf(columns: readonly Map<string, string>[]): Row[] {
+  const names = [...new Set(columns.flatMap((column) => [...column.keys()]))];
+  return names.map((name) => ({ name, values: columns.map((column) => column.get(name) ?? "–") }));
 }
