@@ -214,6 +214,7 @@ def test_a_killed_process_loses_no_more_than_what_it_was_writing(talk: Talk) -> 
         talk.process.send_signal(signal.SIGSTOP)  # so that it is in the middle when it is killed
         talk.process.kill()
         talk.process.wait()
-        with inference(talk.service), pytest.raises(openai.APIError) as lost:
+        with inference(talk.service) as successor, pytest.raises(openai.APIError) as lost:
             list(stream)
     assert lost.value.code == "inference_lost"
+    assert successor.returncode == 0  # it ended at SIGTERM

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import threading
@@ -17,6 +18,8 @@ from worker.inference.process import BaseInMemory, InferenceProcess
 
 OOM_SCORE = Path("/proc/self/oom_score_adj")
 FIRST_TO_GO = "500"
+
+logger = logging.getLogger(__name__)
 
 
 def main() -> None:
@@ -37,7 +40,10 @@ def _yield_to_training(nice: int) -> None:
     """Let other processes go first, for a CPU and, on Linux, when memory runs out."""
     os.nice(nice)
     if OOM_SCORE.is_file():
-        OOM_SCORE.write_text(FIRST_TO_GO)
+        try:
+            OOM_SCORE.write_text(FIRST_TO_GO)
+        except OSError as error:  # as in a container whose /proc cannot be written to
+            logger.warning("when memory runs out, training may be ended before this process: %s", error)
 
 
 def _load(base: str, settings: Settings) -> BaseInMemory:
