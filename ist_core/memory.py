@@ -80,12 +80,17 @@ def memory_advice(spec: JobSpec, relief: Callable[[], str | None] = lambda: None
     try:
         yield
     except (MemoryError, RuntimeError) as error:
-        # torch's CPU allocator raises a bare RuntimeError.
-        cpu = "can't allocate memory" in str(error) or "not enough memory" in str(error)
-        if not (isinstance(error, MemoryError | torch.OutOfMemoryError) or cpu):
+        if not is_lack_of_memory(error):
             raise
         advice = relief() or _smaller(spec)
         raise MemoryExhausted(f"the device ran out of memory; {advice}", param="micro_batch_size") from error
+
+
+def is_lack_of_memory(error: Exception) -> bool:
+    """Whether memory ran out, of the device or of the process."""
+    # torch's CPU allocator raises a bare RuntimeError.
+    cpu = "can't allocate memory" in str(error) or "not enough memory" in str(error)
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or cpu
 
 
 def _smaller(spec: JobSpec) -> str:

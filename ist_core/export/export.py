@@ -33,6 +33,7 @@ from ist_core.export.prompts import check_prompts, encode_prompts, window_of
 from ist_core.export.room import check_room
 from ist_core.export.trained import load_trained
 from ist_core.gguf_cache import needs_conversion
+from ist_core.memory import is_lack_of_memory
 from ist_core.planner.gguf_header import read_gguf_header
 from ist_core.storage import storing
 from ist_core.whole_folder import whole_folder
@@ -79,7 +80,9 @@ def export_model(
         with storing("the export", then="export again"), whole_folder(output_dir) as folder:
             manifest = export.fill(folder)
             (folder / MANIFEST).write_text(manifest.model_dump_json(indent=2) + "\n", encoding="utf-8")
-    except (MemoryError, torch.OutOfMemoryError) as error:
+    except (MemoryError, RuntimeError) as error:
+        if not is_lack_of_memory(error):
+            raise
         raise MemoryExhausted(
             "memory ran out; an export needs 4 bytes for each parameter of the model, and some for one tensor"
         ) from error
@@ -167,6 +170,8 @@ class _Export:
         try:
             model, tokenizer = self._read(folder)
         except Exception as error:  # tokenizers raises nothing narrower
+            if is_lack_of_memory(error):
+                raise
             raise ExportError(f"the {self.format} export cannot be loaded again: {error}") from error
         self.progress("Asking the exported model")
         nn.Module.eval(nn.Module.to(model, device))

@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import LlamaConfig
 
-from ist_core.errors import AdapterError, ExportError, ExportUnsupported, StorageError
+from ist_core.errors import AdapterError, ExportError, ExportUnsupported, MemoryExhausted, StorageError
 from ist_core.export import ExportFormat, __main__, export_model, merged
 from ist_core.export import export as exporting
 from ist_core.export.gguf_layout import PlacedTensor
@@ -146,6 +146,19 @@ def test_a_disk_that_fills_up_is_an_error_and_leaves_nothing(
     monkeypatch.setattr("gguf.GGUFWriter.write_tensor_data", full)
     with pytest.raises(StorageError, match=r"the export could not be written \(.*No space left"):
         export(tiny_folder, adapter, "gguf_f16", tmp_path / "out")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("step", ["load_trained", "read_merged"])
+def test_a_lack_of_memory_is_told_as_one(
+    tiny_folder: Path, adapter: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    def starved(*_: object, **__: object) -> Never:
+        raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 8 bytes")
+
+    monkeypatch.setattr(exporting, step, starved)
+    with pytest.raises(MemoryExhausted, match="memory ran out; an export needs 4 bytes for each parameter"):
+        export(tiny_folder, adapter, "merged", tmp_path / "out")
     assert list(tmp_path.iterdir()) == []
 
 
