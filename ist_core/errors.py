@@ -14,7 +14,7 @@ EngineError
 ├── CheckpointError   invalid_checkpoint   a checkpoint that this run cannot be resumed from
 ├── ChatError         invalid_messages     a conversation that a model cannot go on with
 │   ├── WindowExceeded        context_length_exceeded  messages and answer longer than the model's window
-│   └── RequestTooLarge       request_too_large        more choices or tokens than the engine ever has room for
+│   └── RequestTooLarge       request_too_large        more choices or tokens than the engine has room for
 ├── ExportError       export_check_failed  an exported model that does not answer as the trained one
 │   └── ExportUnsupported     export_unsupported     a model or an adapter that the format cannot hold
 └── StorageError      storage_failed       files that could not be written, as when the disk is full
@@ -79,7 +79,7 @@ class IstError(EngineError):
 
 
 class EvaluationError(EngineError):
-    """An evaluation that does not fit the validation file, such as a score that goes with none of its rows."""
+    """An evaluation that does not fit the validation file, such as a score that no row of it has."""
 
     code = "invalid_evaluation"
 
