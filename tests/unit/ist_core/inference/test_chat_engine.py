@@ -159,6 +159,15 @@ def test_a_stop_string_ends_a_choice_and_is_not_part_of_it(talker: Path, expecte
     assert answer.last.completion_tokens < 24
 
 
+def test_text_that_was_held_back_is_shown_when_an_answer_has_all_its_tokens(
+    talker: Path, expected: dict[str, str]
+) -> None:
+    whole = expected["{}"]
+    (answer,) = talk(new_engine(talker), [ask("a", "{}", stop=(whole[-3:] + "never",))]).values()
+    assert (answer.text, answer.last.finish_reason) == (whole, "length")
+    assert answer.last.text.endswith(whole[-3:])
+
+
 def test_without_max_tokens_an_answer_has_the_default_or_what_the_window_leaves(talker: Path) -> None:
     answers = talk(new_engine(talker, default_max_tokens=7), [ask("a", "hello", max_tokens=None)])
     assert answers["a", 0].last.completion_tokens == 7
