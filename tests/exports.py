@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Mapping
 
 from store.database import Database
 from store.export_runs import ExportClaim, claim_next_export, finish_kept
@@ -16,17 +17,17 @@ from store.tuned_models import artifact_prefix, create_tuned_model, new_model_id
 from tests.factories import claim, make_job, tenant
 
 SEAL = Seal(b"secret")
+FILES = {"adapter/adapter_config.json": b"{}", "report.json": b"{}", "steps.csv": b"step"}
 MANIFEST = {"format": "merged", "check": {"verdict": "passed"}}
 
 
-def tuned_model(database: Database, objects: ObjectStore) -> str:
-    """The name of a model of an adapter and a report."""
+def tuned_model(database: Database, objects: ObjectStore, files: Mapping[str, bytes] = FILES) -> str:
+    """The name of a model of an adapter, a report and its steps."""
     with database.session() as session:
         job = make_job(session)
     held = claim(database, job.id)
     prefix = artifact_prefix(job.id, held.attempt)
-    made = {"adapter/adapter_config.json": b"{}", "report.json": b"{}", "steps.csv": b"step"}
-    stored = [objects.put(prefix + path, io.BytesIO(data)) for path, data in made.items()]
+    stored = [objects.put(prefix + path, io.BytesIO(data)) for path, data in files.items()]
     name = new_model_id(job.model, job.suffix)
     with database.session() as session:
         create_tuned_model(session, model_id=name, job=job, prefix=prefix, artifacts=stored)

@@ -6,16 +6,20 @@ import hashlib
 import json
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import psutil
 import pytest
 
+from ist_core.catalog import Catalog
+from ist_core.spec import JobSpec
+from ist_core.trainer import train
 from store import bus
 from store.exports import ExportFormat, Push, cancel_export, create_export, find_export
 from store.model_sources import find_source
 from store.sealing import Seal
 from store.tables import Export, ExportState
-from tests.exports import read_export
+from tests.exports import read_export, tuned_model
 from tests.factories import tenant
 from tests.hub import HubServer, hub_server
 from tests.integration.conftest import DEADLINE_SECONDS, Service, chat_lines
@@ -30,15 +34,43 @@ def hub() -> Iterator[HubServer]:
 
 
 @pytest.fixture(scope="module")
-def model(service: Service, hub: HubServer) -> Iterator[str]:
-    """A tuned model, with the worker and the scheduler that made it still there."""
+def model(service: Service, hub: HubServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A model that was trained here, and a worker and a scheduler to export it."""
+    name = tuned_model(
+        service.database, service.objects, train_one_step(service, tmp_path_factory.mktemp("job"))
+    )
+    environment = {
+        "ISTHMUS_HUB_ENDPOINT": hub.url,
+        "HF_HUB_DISABLE_XET": "1",
+        "ISTHMUS_WARM_TRAINERS": "false",  # no job is trained here
+    }
     with (
-        service.process("worker", ISTHMUS_HUB_ENDPOINT=hub.url, HF_HUB_DISABLE_XET="1"),
+        service.process("worker", **environment),
         service.process("worker.scheduler"),
     ):
-        job = service.wait_until_ended(service.submit(chat_lines(8), steps=1))
-        assert job.fine_tuned_model is not None, service.log()
-        yield job.fine_tuned_model
+        yield name
+
+
+def train_one_step(service: Service, folder: Path) -> dict[str, bytes]:
+    """What a job leaves: its artifacts by their paths."""
+    (folder / "train.jsonl").write_bytes(chat_lines(8))
+    output = folder / "output"
+    spec = JobSpec(
+        model="tiny", training_file=str(folder / "train.jsonl"), max_steps=1, n_epochs=1, batch_size=1
+    )
+    train(
+        spec,
+        output_dir=output,
+        emit=lambda _: None,
+        should_stop=lambda: False,
+        catalog=Catalog(service.settings.base_models_dir, hub=False),
+        cache_dir=service.settings.cache_dir,
+    )
+    return {
+        path.relative_to(output).as_posix(): path.read_bytes()
+        for path in sorted(output.rglob("*"))
+        if path.is_file() and "checkpoints" not in path.parts
+    }
 
 
 def ask(service: Service, model: str, format_: ExportFormat, push: Push | None = None) -> str:

@@ -20,6 +20,8 @@ from tests.exports import asked, finished, read_export, taken, tuned_model
 from tests.factories import tenant
 from worker import export_attempt
 from worker.export_attempt import ExportAttempt
+from worker.export_queue import ExportQueue
+from worker.warm_trainers import WarmTrainers
 
 
 class Child:
@@ -191,3 +193,32 @@ def test_an_attempt_that_has_lost_its_hold_writes_nothing(
     export = read_export(database, held.export_id)
     assert (export.state, export.attempt, export.losses) == (ExportState.RUNNING, 2, 0)
     assert not child.asked
+
+
+def test_the_warm_trainers_make_room_for_an_export_and_for_nothing_else(
+    settings: Settings,
+    database: Database,
+    objects: LocalObjects,
+    redis_client: redis.Redis,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    done: list[str] = []
+
+    class Warm(WarmTrainers):
+        def close(self) -> None:
+            done.append("closed")
+
+    monkeypatch.setattr(ExportAttempt, "to_end", lambda _: done.append("exported"))
+    queue = ExportQueue(
+        settings,
+        database,
+        redis_client,
+        objects,
+        worker="test",
+        shutting_down=threading.Event(),
+        warm=Warm(tmp_path / "log"),
+    )
+    assert (queue.run_next(), done) == (False, [])
+    asked(database, tuned_model(database, objects))
+    assert (queue.run_next(), done) == (True, ["closed", "exported"])
