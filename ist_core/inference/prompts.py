@@ -8,7 +8,7 @@ from isthmus.dataset.chat_rows import ChatMessage
 
 from ist_core.encoding import ensure_template, render
 from ist_core.errors import ChatError, DatasetError, WindowExceeded
-from ist_core.models import BaseModel
+from ist_core.models import BaseModel, context_window
 
 
 class Prompter:
@@ -21,7 +21,7 @@ class Prompter:
     def __init__(self, base: BaseModel) -> None:
         self._tokenizer = base.tokenizer
         ensure_template(base.tokenizer)
-        self.window = _window(base)
+        self.window = context_window(base)
         """How many tokens a prompt and its answer may have together."""
 
     def tokens(self, messages: Sequence[ChatMessage]) -> list[int]:
@@ -63,12 +63,3 @@ class Prompter:
                 param="max_tokens",
             )
         return min(left, default) if max_tokens is None else max_tokens
-
-
-def _window(base: BaseModel) -> int:
-    """Return the positions that the model and its tokenizer were made for; a huge number: they do not say."""
-    config = base.model.config.get_text_config(decoder=True)
-    # BLOOM's config has none; a tokenizer without a limit says 1e30.
-    positions = getattr(config, "max_position_embeddings", None)
-    limit = int(base.tokenizer.model_max_length)
-    return limit if positions is None else min(limit, int(positions))

@@ -27,8 +27,10 @@ class BaseModel:
 
 def context_window(base: BaseModel) -> int:
     """Return the positions that the model and its tokenizer were made for; a huge number: they do not say."""
-    # BLOOM's config has none; a tokenizer without a limit says 1e30.
-    positions: int | None = base.model.config.get_text_config().to_dict().get("max_position_embeddings")
+    config = base.model.config.get_text_config(decoder=True)
+    # Asked as an attribute, for GPT-2's config maps it to a name of its own. BLOOM's has none; a tokenizer
+    # without a limit says 1e30.
+    positions: int | None = getattr(config, "max_position_embeddings", None)
     limit = int(base.tokenizer.model_max_length)
     return limit if positions is None else min(limit, positions)
 
