@@ -73,12 +73,13 @@ class Forecast:
 
         On a CPU both are what the process took beside what it held when the run began; on a GPU, of tensors.
         """
-        measured = max(0, peak_bytes - memory.baseline_bytes)
+        baseline = memory.baseline_bytes
+        measured = max(0, peak_bytes - baseline)
         told: dict[str, JsonValue] = {
             "predicted_bytes": None,
             "measured_bytes": measured,
             "ratio": None,
-            "baseline_bytes": memory.baseline_bytes,
+            "baseline_bytes": baseline,
         }
         if self._setting is None:
             return told | {"not_predicted": self._refusal}

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import psutil
 import torch
 
 from ist_core.errors import MemoryExhausted
@@ -18,16 +19,22 @@ _CLEAR = Path("/proc/self/clear_refs")
 _STATUS = Path("/proc/self/status")
 _RESET_PEAK = "5"
 _HIGH_WATER = re.compile(r"^VmHWM:\s+(\d+) kB$", re.MULTILINE)
+_ANONYMOUS = re.compile(r"^RssAnon:\s+(\d+) kB$", re.MULTILINE)
 _RESIDENT = re.compile(r"^VmRSS:\s+(\d+) kB$", re.MULTILINE)
 
 
 class PeakMemory:
-    """Measures from its construction on, where the system can; `kind` says what it measures."""
+    """Measures from its construction on, where the system can; `kind` says what it measures.
 
-    def __init__(self, device: torch.device) -> None:
+    Args:
+        forked: the process has just been forked. Its libraries then seem to become resident with their first
+            use, though it was its parent that loaded them.
+    """
+
+    def __init__(self, device: torch.device, *, forked: bool = False) -> None:
         self._device = device
-        self.baseline_bytes = 0 if device.type == "cuda" else resident_bytes()
-        """What the process held already; CUDA counts the run's tensors alone."""
+        self._resident = resident_bytes()
+        self._anonymous = anonymous_bytes() if forked and _STATUS.is_file() else None
         if device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(device)
             self.kind = "CUDA bytes allocated, peak since the run began"
@@ -36,10 +43,16 @@ class PeakMemory:
         else:
             self.kind = "resident set of the process, peak since the process began"
 
-    def count_from(self, baseline_bytes: int) -> None:
-        """Count as the run's what the process held beyond this already when the run began."""
-        if self._device.type != "cuda":
-            self.baseline_bytes = baseline_bytes
+    @property
+    def baseline_bytes(self) -> int:
+        """What the process held already; CUDA counts the run's tensors alone."""
+        if self._device.type == "cuda":
+            return 0
+        return self._resident if self._anonymous is None else self._anonymous + _library_bytes()
+
+    def count_from(self, anonymous: int) -> None:
+        """Count as the run's what a forked process held beyond this already when the run began."""
+        self._anonymous = anonymous
 
     def peak_bytes(self) -> int:
         """Return the peak so far."""
@@ -51,6 +64,21 @@ class PeakMemory:
 def resident_bytes() -> int:
     """Return what the process holds now; where the system does not tell, its peak."""
     return _status(_RESIDENT)
+
+
+def anonymous_bytes() -> int:
+    """Return what the process holds now that is no file's."""
+    return _status(_ANONYMOUS)
+
+
+def _library_bytes() -> int:
+    """Return what is resident of the files that are mapped, but for weights."""
+    maps = psutil.Process().memory_maps(grouped=True)
+    return sum(
+        mapped.rss - mapped.anonymous
+        for mapped in maps
+        if mapped.path.startswith("/") and not mapped.path.endswith(".safetensors")
+    )
 
 
 def _status(line: re.Pattern[str]) -> int:

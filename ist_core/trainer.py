@@ -61,14 +61,15 @@ def train(
         cache_dir: where converted GGUF models are kept. None: `isthmus/models` in the user's cache folder.
         resume_from: a checkpoint's folder. The run goes on after its step, on the CPU to the very weights
             and scores of a run that never stopped. Spec and data must be the checkpoint's.
-        held: may hold the base model already, for this run alone: it gets adapters.
+        held: may hold the base model already, for this run alone: it gets adapters. Given in a process that
+            was forked for this run, as its memory is counted so.
 
     Raises:
         EngineError: for everything a user can mend; see `ist_core.errors`.
     """
     output_dir.mkdir(parents=True, exist_ok=True)
     device = pick_device()
-    run = _Run(spec, output_dir, emit, StopCheck(should_stop), device)
+    run = _Run(spec, output_dir, emit, StopCheck(should_stop), device, forked=held is not None)
     devices = [device] if device.type == "cuda" else []
     with memory_advice(spec, run.relief), torch.random.fork_rng(devices=devices):
         torch.manual_seed(spec.seed)
@@ -88,13 +89,15 @@ class _Run:
         emit: Callable[[Emitted], None],
         check_stop: StopCheck,
         device: torch.device,
+        *,
+        forked: bool,
     ) -> None:
         self.spec = spec
         self.output_dir = output_dir
         self.emit = emit
         self.check_stop = check_stop
         self.device = device
-        self.memory = PeakMemory(device)
+        self.memory = PeakMemory(device, forked=forked)
         self.progress = Progress()
         self.forecast: Forecast | None = None
         self.checkpoints: CheckpointFolder | None = None

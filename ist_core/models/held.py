@@ -10,7 +10,7 @@ from huggingface_hub import try_to_load_from_cache
 
 from ist_core.catalog import ModelSource
 from ist_core.gguf_cache import converted_folder, needs_conversion
-from ist_core.memory import resident_bytes
+from ist_core.memory import anonymous_bytes
 from ist_core.models.base import BaseModel, load_base_model
 from ist_core.planner import read_config, shape_of
 
@@ -20,7 +20,7 @@ class _Held:
     identity: tuple[object, ...]
     base: BaseModel
     before_bytes: int
-    """What the process held before the model was loaded."""
+    """What the process held before the model was loaded, files aside."""
 
 
 class HeldModel:
@@ -49,7 +49,7 @@ class HeldModel:
         weights = shape_of(read_config(source)).parameters * dtype.itemsize
         if weights > self._max_bytes:
             return False
-        before = resident_bytes()
+        before = anonymous_bytes()
         base = load_base_model(source, cache_dir=cache_dir, dtype=dtype, device=torch.device("cpu"))
         self._held = _Held((source, dtype, files), base, before)
         return True
@@ -57,7 +57,7 @@ class HeldModel:
     def take(
         self, source: ModelSource, *, cache_dir: Path, dtype: torch.dtype, device: torch.device
     ) -> tuple[BaseModel, int] | None:
-        """Return the model on `device`, and what this process held before it was loaded.
+        """Return the model on `device`, and what this process held before it was loaded, files aside.
 
         None: another one is held, or its files have changed since. Taken once.
         """

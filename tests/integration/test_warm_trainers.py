@@ -11,9 +11,12 @@ import psutil
 import pytest
 
 from store.tables import Job, State
+from tests.factories import read_job
 from tests.integration.conftest import DEADLINE_SECONDS, Service, chat_lines, trainers, wait_until_gone
 
 LONG = 5000
+NOISE_BYTES = 40_000_000
+"""Of a process's resident set, from run to run."""
 
 
 def nurseries(worker: int) -> list[psutil.Process]:
@@ -57,6 +60,16 @@ def test_they_make_the_weights_of_trainers_started_anew(
     with service.process("worker"):
         service.send(cold)
         assert {weights(service, service.wait_until_ended(cold))} == set(warm)
+    # The pages of libraries, which a fork touches one by one, are not the run's.
+    told = [measured_bytes(service, job_id) for job_id in (cold, *jobs)]
+    assert max(told) - min(told) < NOISE_BYTES, told
+
+
+def measured_bytes(service: Service, job_id: str) -> int:
+    report = read_job(service.database, job_id).report
+    assert report is not None
+    measured: int = report["memory"]["measured_bytes"]
+    return measured
 
 
 def test_a_nursery_that_is_killed_costs_an_attempt_and_is_replaced(service: Service) -> None:
