@@ -41,7 +41,7 @@ def test_a_checkpoint_tells_what_was_measured_in_its_step(service: Service) -> N
     }
     run = Run(service, job_id)
     run.checkpoint(2)
-    run.checkpoint(4, **measured)
+    run.checkpoint(4, adapter=None, **measured)
     newest, older = service.client.fine_tuning.jobs.checkpoints.list(job_id).data
     assert newest.metrics.model_dump() == {"step": 4, "train_loss": 0.25, **measured}
     assert older.metrics.model_dump() == {"step": 2, "train_loss": 0.5, **dict.fromkeys(measured)}
