@@ -23,6 +23,7 @@ from typing import Any, Literal
 from benchmarks.trainer import roster, workload
 from benchmarks.trainer.process import ROOT
 from benchmarks.trainer.roster import OURS, Contender
+from benchmarks.trainer.speed import PROBE_INTERVAL
 
 RESULTS = Path(__file__).parents[1] / "results"
 SPEED, QUALITY = RESULTS / "trainer.json", RESULTS / "trainer_quality.json"
@@ -92,8 +93,8 @@ class Study:
         ist = contender.keys["ist"]
         keys = {
             **contender.keys,
-            # As a job has it: its warm-up is part of what is compared.
-            "ist": None if ist is None else {**ist, "warmup_steps": "auto"},
+            # As a job has them: warm-up and probes are part of what is compared.
+            "ist": None if ist is None else {**ist, "warmup_steps": "auto", "probe_interval": PROBE_INTERVAL},
             "precision": self._precision,
             "learning_rate": rate,
             "seed": seed,

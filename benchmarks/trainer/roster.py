@@ -9,6 +9,8 @@ from typing import Any, Literal
 TARGETS = ("q_proj", "k_proj", "v_proj", "up_proj", "down_proj")
 RANK = 16
 LEARNING_RATE = 5e-4
+PROBE_EVERY = 3
+"""Steps between probes while speed is measured: fewer than in a job, so that a few steps hold some."""
 Program = Literal["ours", "sft", "trainer", "paper_ist", "lisa"]
 
 
@@ -59,7 +61,7 @@ def ours(precision: str) -> list[Contender]:
 
 def _ours(name: str, ist: dict[str, Any] | None, precision: str, recompute: str = "none") -> Contender:
     # A job's first steps may update all layers; what a step takes afterwards is what is compared.
-    chosen = None if ist is None else {"warmup_steps": 0, **ist}
+    chosen = None if ist is None else {"warmup_steps": 0, "probe_interval": PROBE_EVERY, **ist}
     return Contender(name, "ours", {"ist": chosen, "precision": precision, "recompute": recompute})
 
 

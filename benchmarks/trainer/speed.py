@@ -13,7 +13,7 @@ from benchmarks.trainer.roster import Contender
 from benchmarks.trainer.turns import Turn
 
 PROBE_INTERVAL = 10
-"""Steps between probes of all contenders that probe."""
+"""Steps between probes in a job, over which the time of one is spread."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,11 +19,11 @@ from transformers import AutoModelForCausalLM
 
 from benchmarks.trainer.contenders.hf_data import lora
 from benchmarks.trainer.contenders.plain_loop import loss_of, padded, read
-from benchmarks.trainer.roster import LEARNING_RATE
+from benchmarks.trainer.roster import LEARNING_RATE, PROBE_EVERY
 from benchmarks.trainer.turns import Turns
 from benchmarks.trainer.workload import Workload
 
-INTERVAL, CANDIDATES, PROBE_ROWS = 10, 3, 16
+CANDIDATES, PROBE_ROWS = 3, 16
 BETA, RATE = 0.25, 10.0
 
 
@@ -93,7 +93,7 @@ def main() -> None:
 
 
 def _probe_if_due(ist: PaperIst, model: nn.Module, work: Workload, step: int) -> float:
-    if not step or step % INTERVAL:
+    if not step or step % PROBE_EVERY:
         return 0.0
     began = time.perf_counter()
     model.eval()
