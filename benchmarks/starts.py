@@ -40,7 +40,7 @@ ROWS = Path(__file__).parents[1] / "examples" / "tickets" / "train.jsonl"
 
 
 def main() -> int:
-    """Run, print and write. The exit code tells whether the target is met."""
+    """Run, print and write. The exit code tells whether all was measured, not how it went."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.starts", description=__doc__)
     parser.add_argument("--runs", type=int, default=3, help="pairs (default: %(default)s)")
     parser.add_argument("--model", default=SMOLLM2, help="base model (default: %(default)s)")
@@ -60,9 +60,10 @@ def main() -> int:
             f"{name}  {found[name]['begins']:6.2f} s to the beginning of step 1  "
             f"{found[name]['ends']:6.2f} s to its end"
         )
-    (target,) = found["targets"]
-    print(f"{target['name']}: {target['value']:.3f} (target {target['target']})")
-    return 0 if target["met"] else 1
+    for target in found["targets"]:
+        met = "yes" if target["met"] else "NO"
+        print(f"{target['name']}: {target['value']:.3f} (target {target['target']}: {met})")
+    return 0
 
 
 def _results(model: str, cold: list[Start], warm: list[Start]) -> dict[str, Any]:
@@ -70,21 +71,26 @@ def _results(model: str, cold: list[Start], warm: list[Start]) -> dict[str, Any]
         name: {key: statistics.median(start[key] for start in starts) for key in ("begins", "ends")}
         for name, starts in (("cold", cold), ("warm", warm))
     }
-    ratio = medians["warm"]["ends"] / medians["cold"]["ends"]
+    targets = [
+        _target(
+            f"second job on the same base model, submit to the {what} of step 1, over a cold start", ratio
+        )
+        for what, ratio in (
+            ("beginning", medians["warm"]["begins"] / medians["cold"]["begins"]),
+            ("end", medians["warm"]["ends"] / medians["cold"]["ends"]),
+        )
+    ]
     return {
         "machine": {"cores": os.cpu_count(), "system": platform.platform()},
         "model": model,
         "runs": {"cold": cold, "warm": warm},
         **medians,
-        "targets": [
-            {
-                "name": "second job on the same base model, submit to the end of step 1, over a cold start",
-                "value": ratio,
-                "target": f"<= {TARGET}",
-                "met": ratio <= TARGET,
-            }
-        ],
+        "targets": targets,
     }
+
+
+def _target(name: str, ratio: float) -> dict[str, Any]:
+    return {"name": name, "value": ratio, "target": f"<= {TARGET}", "met": ratio <= TARGET}
 
 
 def _pair(stack: Stack, body: dict[str, Any]) -> tuple[Start, Start]:
