@@ -24,7 +24,7 @@ up: $(VENV)/.standalone web/dist/index.html ## start the service and leave it ru
 
 test: $(VENV)/.dev web/dist/index.html browser ## everything the tests need, then all tests
 	cd web && npm test
-	$(BIN)/pytest --numprocesses 2 --dist worksteal
+	$(BIN)/pytest --numprocesses 3 --dist worksteal
 
 check: $(VENV)/.dev web/node_modules/.package-lock.json ## format, lint, types, floors
 	$(BIN)/ruff format --check .
