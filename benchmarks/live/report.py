@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from benchmarks.live.results import Results
+from benchmarks.table import section
 
 
 def table(results: Results) -> str:
     """All of it: the measures, then what was aimed at."""
     found = results.as_json()
     parts = [
-        _part(
+        section(
             "Ingest",
             ("records", "seconds", "records/s"),
             [
@@ -24,7 +23,7 @@ def table(results: Results) -> str:
                 for row in found["ingest"]
             ],
         ),
-        _part(
+        section(
             "Read-back",
             ("stored", "returned", "ms"),
             [
@@ -37,7 +36,7 @@ def table(results: Results) -> str:
                 for row in found["read_back"]
             ],
         ),
-        _part(
+        section(
             "Step to client",
             ("frames", "missing", "p50 ms", "p99 ms", "max ms"),
             [
@@ -50,7 +49,7 @@ def table(results: Results) -> str:
                 for row in found["latency"]
             ],
         ),
-        _part(
+        section(
             f"Requests, {results.jobs:,} jobs",
             ("connections", "answers/s", "p50 ms", "p99 ms"),
             [
@@ -63,7 +62,7 @@ def table(results: Results) -> str:
                 for row in found["requests"]
             ],
         ),
-        _part(
+        section(
             "Targets",
             ("value", "target", "met"),
             [
@@ -76,20 +75,6 @@ def table(results: Results) -> str:
                 for row in found["targets"]
             ],
         ),
-        _part("Not measured", ("why",), list(found["missing"].items())),
+        section("Not measured", ("why",), list(found["missing"].items())),
     ]
     return "\n\n".join(part for part in parts if part)
-
-
-def _part(title: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    if not rows:
-        return ""
-    lines = [(title, *head), *rows]
-    widths = [max(len(line[place]) for line in lines) for place in range(len(lines[0]))]
-    return "\n".join(
-        "  ".join(
-            cell.ljust(width) if place == 0 else cell.rjust(width)
-            for place, (cell, width) in enumerate(zip(line, widths, strict=True))
-        ).rstrip()
-        for line in lines
-    )

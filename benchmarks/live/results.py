@@ -10,23 +10,10 @@ from benchmarks.live.latency import Latency
 from benchmarks.live.peers_run import Peers
 from benchmarks.live.readback import Read
 from benchmarks.live.requests import Load
+from benchmarks.table import Target
 
 LATENCY_MS = 100.0
 ANSWER_MS = 25.0
-
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """What was aimed at, and what came of it; `value` None: it could not be measured."""
-
-    name: str
-    value: float | None
-    target: str
-    met: bool
-
-    def row(self) -> dict[str, object]:
-        """As JSON has it."""
-        return {"name": self.name, "value": self.value, "target": self.target, "met": self.met}
 
 
 @dataclass

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
+from benchmarks.table import section
 from benchmarks.trainer.results import DataSet, Results
 
 _HEAD = ("s/step", "CPU s", "examples/s", "tokens/s", "x LoRA", "x by CPU", "peak MB", "x LoRA", "scoring")
@@ -23,7 +22,10 @@ def table(results: Results) -> str:
     ]
     missing = [item for found in results.data_sets for item in found.missing.items()]
     parts += [_quality(found) for found in results.data_sets]
-    parts += [_part("Targets", ("value", "target", "met"), rows), _part("Not measured", ("why",), missing)]
+    parts += [
+        section("Targets", ("value", "target", "met"), rows),
+        section("Not measured", ("why",), missing),
+    ]
     return "\n\n".join(part for part in parts if part)
 
 
@@ -45,7 +47,7 @@ def _speed(found: DataSet) -> str:
         for it in found.figures
     ]
     title = f"{found.name}, batch {found.batch_size} x {found.mean_tokens:.0f} tokens"
-    return _part(title, _HEAD, rows)
+    return section(title, _HEAD, rows)
 
 
 def _quality(found: DataSet) -> str:
@@ -61,22 +63,8 @@ def _quality(found: DataSet) -> str:
         )
         for row in found.quality
     ]
-    return _part(
+    return section(
         f"Quality, {found.name}",
         ("rate", "seeds", "held-out loss", "spread", "beside LoRA", "time to its loss"),
         rows,
-    )
-
-
-def _part(title: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    if not rows:
-        return ""
-    lines = [(title, *head), *rows]
-    widths = [max(len(line[place]) for line in lines) for place in range(len(lines[0]))]
-    return "\n".join(
-        "  ".join(
-            cell.ljust(width) if place == 0 else cell.rjust(width)
-            for place, (cell, width) in enumerate(zip(line, widths, strict=True))
-        ).rstrip()
-        for line in lines
     )

@@ -6,24 +6,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from benchmarks.table import Target
 from benchmarks.trainer.roster import LORA_AGAIN, OURS, PAPER, TRL_DEFAULT
 from benchmarks.trainer.speed import Figures
 
 TRL, IST, LORA = "TRL", "IST", "LoRA"
-
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """What was aimed at, and what came of it; `value` None: it could not be measured."""
-
-    name: str
-    value: float | None
-    target: str
-    met: bool
-
-    def row(self) -> dict[str, object]:
-        """As JSON has it."""
-        return {"name": self.name, "value": self.value, "target": self.target, "met": self.met}
 
 
 @dataclass
