@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import weakref
 from dataclasses import dataclass
@@ -73,9 +74,10 @@ def adapted(model: PreTrainedModel, spec: LoraSpec | BottleneckSpec) -> PeftMode
 class _Box:
     """A tensor that autograd keeps, and the module that was computing."""
 
-    def __init__(self, tensor: Tensor, module: str) -> None:
+    def __init__(self, tensor: Tensor, module: str, order: int) -> None:
         self.tensor = tensor
         self.module = module
+        self.order = order
 
 
 def kept_by(model: PeftModel, *, padded: bool) -> Kept:
@@ -83,6 +85,7 @@ def kept_by(model: PeftModel, *, padded: bool) -> Kept:
     own = {parameter.untyped_storage().data_ptr() for parameter in model.parameters()}
     boxes: weakref.WeakSet[_Box] = weakref.WeakSet()
     now = [""]
+    order = itertools.count()
     hooks = [
         module.register_forward_pre_hook(lambda _, __, name=name: now.__setitem__(0, name))
         for name, module in model.named_modules()
@@ -91,7 +94,7 @@ def kept_by(model: PeftModel, *, padded: bool) -> Kept:
     ]
 
     def pack(tensor: Tensor) -> _Box:
-        box = _Box(tensor, now[0])
+        box = _Box(tensor, now[0], next(order))
         boxes.add(box)
         return box
 
@@ -101,11 +104,12 @@ def kept_by(model: PeftModel, *, padded: bool) -> Kept:
         mask[0, -LENGTH // 4 :] = 0
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda box: box.tensor):
         logits = model(input_ids=tokens, attention_mask=mask, use_cache=False).logits
-    storages = {}
-    for box in boxes:
+    storages: dict[int, tuple[str, int]] = {}
+    # What several layers keep, as the rotary tables, is the first one's.
+    for box in sorted(boxes, key=lambda box: box.order):
         storage = box.tensor.untyped_storage()
         if storage.data_ptr() not in own:
-            storages[storage.data_ptr()] = (box.module, storage.nbytes())
+            storages.setdefault(storage.data_ptr(), (box.module, storage.nbytes()))
     for hook in hooks:
         hook.remove()
     del logits
