@@ -27,8 +27,13 @@ class Batch:
     """(N,), indices into the flattened (B * T) of the positions that predict a supervised token."""
     targets: torch.Tensor
     """(N,), the supervised tokens themselves."""
-    size: int
-    """How many tokens are not padding."""
+    rows: tuple[tuple[int, ...], ...]
+    """The tokens of each example, without padding."""
+
+    @property
+    def size(self) -> int:
+        """How many tokens are not padding."""
+        return sum(map(len, self.rows))
 
     @property
     def weight(self) -> int:
@@ -62,7 +67,7 @@ def collate(
         # The first token of a row is never supervised, so the position before is in the same row.
         positions=(targets - 1).to(device),
         targets=tokens.flatten()[targets].to(device),
-        size=int(mask.sum()),
+        rows=tuple(example.tokens for example in examples),
     )
 
 

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable, Sequence
 
 from peft import PeftModel
+from torch import nn
 
 from ist_core.ist import AdapterLayer, IstRecord, decoder_layers
 from ist_core.kernels.recompute import Recompute
@@ -30,7 +31,7 @@ class Keeping:
         self._indices = [layer.index for layer in layers]
         kept = 0 if spec.recompute == "all" or spec.ist is None else spec.ist.update_fraction * len(layers)
         self._kept = max(1, math.floor(kept)) if kept else 0
-        self._recompute = Recompute(stack, random=spec.adapter.dropout > 0 or _drops_out(model))
+        self._recompute = Recompute(stack, random=drops_out(model))
         self._set(range(self._depth - self._kept))
 
     def choose(self, record: IstRecord | None) -> None:
@@ -48,9 +49,9 @@ class Keeping:
         self._recompute.choose(self.again)
 
 
-def _drops_out(model: PeftModel) -> bool:
-    """Whether the base model has a dropout of its own."""
+def drops_out(model: PeftModel) -> bool:
+    """Whether training draws random numbers: the adapters or the base model itself drop something out."""
     config = model.get_base_model().config
-    return any(
+    return any(isinstance(module, nn.Dropout) and module.p > 0 for module in model.modules()) or any(
         value > 0 for name, value in vars(config).items() if "drop" in name and isinstance(value, float)
     )

@@ -20,6 +20,10 @@ from ist_core.objectives.objective import BatchT, ItemT, Objective
 from ist_core.optimization import learning_rate, make_optimizer, set_learning_rate
 from ist_core.spec import JobSpec
 
+_WORTH_KEEPING = 1.25
+"""Epochs after the warm-up from which on it pays to keep what settled layers make of a row: making it, of one
+row alone, takes a little longer, and reading it again next to nothing."""
+
 
 @dataclass(frozen=True, slots=True)
 class StepOutcome:
@@ -42,6 +46,7 @@ class Stepper(Generic[ItemT, BatchT]):
 
     Args:
         ist: None updates every layer in every step.
+        rows: that are trained on.
         check_stop: called before each probe candidate and each micro-batch; may raise to end the run.
     """
 
@@ -55,6 +60,7 @@ class Stepper(Generic[ItemT, BatchT]):
         objective: Objective[ItemT, BatchT],
         probe: Sequence[ItemT],
         total_steps: int,
+        rows: int,
         check_stop: Callable[[], None],
     ) -> None:
         self._model = model
@@ -68,8 +74,11 @@ class Stepper(Generic[ItemT, BatchT]):
         self.optimizer = make_optimizer(layers, spec)
         FastPaths(model)
         self._keeping = Keeping(model, layers, spec)
+        self._awaits_settling = False
         if ist is not None:
             ist.begin(probe=self, optimizer=self.optimizer)
+            later = (total_steps - ist.warmup_steps) * spec.batch_size
+            self._awaits_settling = later >= _WORTH_KEEPING * rows
 
     def step(self, step: int, examples: Sequence[ItemT]) -> StepOutcome:
         """Make the optimizer step that follows `step` finished ones.
@@ -79,6 +88,7 @@ class Stepper(Generic[ItemT, BatchT]):
         """
         with self._ist.step() if self._ist else nullcontext() as record:
             self._keeping.choose(record)
+            self._settle()
             rate = learning_rate(step, self._total_steps, self._spec)
             set_learning_rate(self.optimizer, rate)
             self._model.train()
@@ -105,6 +115,12 @@ class Stepper(Generic[ItemT, BatchT]):
         for batch in batches:
             self._check_stop()
             yield self._objective.summed_loss(batch) / count
+
+    def _settle(self) -> None:
+        """Tell the objective of layers that no later step updates, as soon as there are some."""
+        if self._awaits_settling and self._ist and (depth := self._ist.settled):
+            self._objective.settle(depth)
+            self._awaits_settling = False
 
     def _micro_batches(self, examples: Sequence[ItemT]) -> list[BatchT]:
         size = self._spec.micro_batch_size or max(self._spec.batch_size, len(examples))

@@ -190,6 +190,7 @@ class _Run:
             objective=task.objective,
             probe=task.examples.probe,
             total_steps=total,
+            rows=len(task.examples.training),
             check_stop=self.check_stop,
         )
         return TrainingState(model, base.tokenizer, layers, stepper.optimizer, ist, self.device), stepper

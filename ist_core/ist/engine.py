@@ -104,6 +104,11 @@ class IST:
         return self._selection.active
 
     @property
+    def settled(self) -> int:
+        """How many decoder layers, counted from the input, neither this step nor a later one updates."""
+        return self.layers[self.active[0]].index if self._selection.settled else 0
+
+    @property
     def update_count(self) -> int:
         """How many layers a step updates after the warm-up."""
         return self._selection.count

@@ -38,6 +38,8 @@ class Selection:
         self.step = 0
         """Optimizer steps finished."""
         self.active: tuple[int, ...] = tuple(range(layers))
+        self.settled = False
+        """Whether all later selections are the latest one."""
         self._spec = spec
         self._layers = layers
         self._policy = make_policy(spec, layers=layers, count=self.count)
@@ -96,6 +98,7 @@ class Selection:
 
     def select(self, *, warmup_steps: int) -> tuple[int, ...]:
         """Return the layers of the next step, ascending: all in the warm-up, else drawn, or still held."""
+        self.settled = self._policy.settles and self.step >= warmup_steps
         if self.step < warmup_steps:
             self.active = tuple(range(self._layers))
         elif self.step >= self._held_until:

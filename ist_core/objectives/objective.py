@@ -53,6 +53,13 @@ class Objective(Protocol[ItemT_contra, BatchT]):
     accuracy: str
     """What the share of right terms is called in a record, such as `mean_token_accuracy`."""
 
+    def settle(self, depth: int) -> None:
+        """Know that the lowest `depth` decoder layers are never updated again; said once.
+
+        Rows will come again, so what these layers make of them is worth keeping.
+        """
+        ...
+
     def collate(self, items: Sequence[ItemT_contra]) -> BatchT:
         """Return the examples as one batch on the training device."""
         ...

@@ -108,6 +108,9 @@ class Preference:
         if validation is not None:
             self.validation = _pairs(self._trainer.eval_dataset, validation, spec, "validation_file")
 
+    def settle(self, depth: int) -> None:
+        """Keep nothing: TRL's loss goes through the whole model, and pads on the left."""
+
     def collate(self, items: Sequence[Pair]) -> PairBatch:
         """Return the pairs as one batch, padded to the longest."""
         rows = [

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
+from pathlib import Path
 
 import torch
 from peft import PeftModel
@@ -12,20 +14,34 @@ from ist_core.batches import Batch, collate, needs_few_widths
 from ist_core.encoding import Example
 from ist_core.loss import right_tokens, supervised_logits, token_loss
 from ist_core.objectives.objective import Measure
+from ist_core.prefix import Prefix, can_be_passed
 
 
 class Supervised:
-    """The loss at supervised positions; see `ist_core.loss`."""
+    """The loss at supervised positions; see `ist_core.loss`.
+
+    Args:
+        folder: on whose disk hidden states of settled layers are kept. None: the system's temporary one.
+    """
 
     accuracy = "mean_token_accuracy"
 
-    def __init__(self, model: PeftModel, *, pad: int, device: torch.device) -> None:
+    def __init__(
+        self, model: PeftModel, *, pad: int, device: torch.device, folder: Path | None = None
+    ) -> None:
         self._model = model
+        self._folder = folder
+        self._prefix: Prefix | None = None
         self._pad = pad
         self._device = device
         self._few_widths = needs_few_widths(device, model.dtype)
         self._right: list[Tensor] = []
         self._tokens = 0
+
+    def settle(self, depth: int) -> None:
+        """Make what the lowest `depth` layers make of a row once only, where the model allows it."""
+        if can_be_passed(self._model):
+            self._prefix = Prefix(self._model, depth, alone=self._alone, folder=self._folder)
 
     def collate(self, items: Sequence[Example]) -> Batch:
         """Return the examples as one batch."""
@@ -33,7 +49,7 @@ class Supervised:
 
     def summed_loss(self, batch: Batch) -> Tensor:
         """Return the sum of the cross entropies in nats."""
-        logits = supervised_logits(self._model, batch)
+        logits = self._logits(batch)
         if self._model.training:  # and not probed
             self._right.append(right_tokens(logits, batch))
             self._tokens += batch.weight
@@ -42,7 +58,7 @@ class Supervised:
     @torch.no_grad()
     def measure(self, batch: Batch) -> Measure:
         """Return the sum of the cross entropies, and how many tokens are predicted."""
-        logits = supervised_logits(self._model, batch)
+        logits = self._logits(batch)
         return Measure(token_loss(logits, batch).item(), int(right_tokens(logits, batch)))
 
     def take_metrics(self) -> dict[str, float]:
@@ -55,3 +71,12 @@ class Supervised:
         share = sum(int(count) for count in self._right) / self._tokens
         self._right, self._tokens = [], 0
         return {"train_mean_token_accuracy": share}
+
+    def _logits(self, batch: Batch) -> Tensor:
+        width = batch.tokens.shape[1]
+        passed = self._prefix.passed(batch.rows, width=width) if self._prefix else nullcontext()
+        with passed:
+            return supervised_logits(self._model, batch)
+
+    def _alone(self, row: tuple[int, ...]) -> Tensor:
+        return self.collate([Example(row, (False,) * len(row), truncated=False)]).tokens

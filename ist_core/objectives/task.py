@@ -30,20 +30,20 @@ class Task(Generic[ItemT, BatchT]):
 def make_task(
     rows: Rows, spec: JobSpec, model: PeftModel, tokenizer: PreTrainedTokenizerBase, *, folder: Path
 ) -> Task[Any, Any]:
-    """Return the task of the spec's method; `folder` exists and stays as it is.
+    """Return the task of the spec's method; `folder` exists; what is put there has no name.
 
     Raises:
         DatasetError: if a row does not fit the model's chat template or `max_length`.
     """
     match spec.method.type:
         case "supervised":
-            return _supervised(rows, spec, model, tokenizer)
+            return _supervised(rows, spec, model, tokenizer, folder)
         case "dpo":
             return _preference(rows, spec, model, tokenizer, folder)
 
 
 def _supervised(
-    rows: Rows, spec: JobSpec, model: PeftModel, tokenizer: PreTrainedTokenizerBase
+    rows: Rows, spec: JobSpec, model: PeftModel, tokenizer: PreTrainedTokenizerBase, folder: Path
 ) -> Task[Any, Any]:
     training = encode(_chats(rows.training), tokenizer, max_length=spec.max_length)
     validation = None
@@ -51,7 +51,7 @@ def _supervised(
         chats = _chats(rows.validation)
         validation = encode(chats, tokenizer, max_length=spec.max_length, param="validation_file")
     cut = sum(example.truncated for example in training)
-    objective = Supervised(model, pad=tokenizer.pad_token_id, device=model.device)
+    objective = Supervised(model, pad=tokenizer.pad_token_id, device=model.device, folder=folder)
     return Task(objective, arrange(training, validation, spec, truncated=cut))
 
 

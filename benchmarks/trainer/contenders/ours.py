@@ -66,6 +66,7 @@ def build(work: Workload, keys: dict[str, Any], *, total: int) -> Ours:
         objective=objective,
         probe=work.held_out,
         total_steps=total,
+        rows=sum(map(len, work.batches)),
         check_stop=lambda: None,
     )
     return Ours(stepper, objective, base.model, str(dtype).removeprefix("torch."))

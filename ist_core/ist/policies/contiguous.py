@@ -23,6 +23,7 @@ class Contiguous:
     """Draws one or two runs that hold `count` layers together."""
 
     hold = 1
+    settles = False
 
     def __init__(self, layers: int, count: int, *, runs: int, floor: float) -> None:
         self._floor = floor

@@ -23,6 +23,7 @@ class Depth:
     """Draws `count` layers by importance per unit of backward depth."""
 
     hold = 1
+    settles = False
 
     def __init__(self, count: int, *, floor: float) -> None:
         self._count = count

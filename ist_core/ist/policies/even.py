@@ -16,6 +16,7 @@ class RandomSparse:
     """Draws `count` of `layers` layers evenly."""
 
     hold = 1
+    settles = False
 
     def __init__(self, layers: int, count: int) -> None:
         self._layers = layers

@@ -23,6 +23,7 @@ class Importance:
     """Draws `count` layers, the important ones more often."""
 
     hold = 1
+    settles = False
 
     def __init__(self, count: int, *, floor: float, reading: Literal["multinomial", "uniform"]) -> None:
         self._count = count

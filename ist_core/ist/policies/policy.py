@@ -14,6 +14,8 @@ class Policy(Protocol):
 
     hold: int
     """How many steps a selection is kept when the user does not say."""
+    settles: bool
+    """Whether all selections of a run are the same one."""
 
     def draw(self, scores: Tensor, sampler: LayerSampler) -> tuple[int, ...]:
         """Return the layers of one selection, ascending, given the scores (shape (L,), float64)."""

@@ -12,6 +12,7 @@ class Static:
     """Selects the top `count` of `layers` layers."""
 
     hold = 1
+    settles = True
 
     def __init__(self, layers: int, count: int) -> None:
         self._layers = layers
