@@ -66,7 +66,7 @@ def build(work: Workload, keys: dict[str, Any], *, total: int) -> Ours:
         objective=objective,
         probe=work.held_out,
         total_steps=total,
-        rows=sum(map(len, work.batches)),
+        rows=len({example.tokens for batch in work.batches for example in batch}),
         check_stop=lambda: None,
     )
     return Ours(stepper, objective, base.model, str(dtype).removeprefix("torch."))
