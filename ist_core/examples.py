@@ -75,7 +75,7 @@ def arrange(
         rows = f"{truncated} of {len(training)} training rows"
         text = f"{rows} are longer than {spec.max_length} tokens and were cut"
         messages.append(Message(text, "warn", {"truncated_rows": truncated, "max_length": spec.max_length}))
-    if spec.ist is None or not spec.ist.uses_scores:
+    if spec.ist is None or not spec.ist.probes:
         return Examples(training, [], messages, validation)
     if validation is not None:
         probe = validation

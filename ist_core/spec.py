@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
@@ -71,6 +73,13 @@ class DpoSpec(Strict):
 MethodSpec = Annotated[SupervisedSpec | DpoSpec, Field(discriminator="type")]
 
 
+Policy = Literal["settling", "importance", "random", "static", "lisa", "contiguous", "depth"]
+WARMUP_SHARES: Mapping[Policy, float] = MappingProxyType(
+    {"settling": 1 / 3, "importance": 0.1, "contiguous": 0.1, "depth": 0.1}
+)
+"""standard mode: the share of a run's steps that update all layers first, where the user does not say."""
+
+
 class IstSpec(Strict):
     """Importance-aware Sparse Tuning (Yao et al., 2024, arXiv 2410.11772); symbols as in the paper.
 
@@ -80,10 +89,12 @@ class IstSpec(Strict):
     """
 
     mode: Literal["standard", "paper"] = "standard"
-    policy: Literal["importance", "random", "static", "lisa", "contiguous", "depth"] = "importance"
-    """Which layers a step updates: drawn by importance; drawn evenly (random: the paper's RST); always those
-    nearest the output (static); drawn evenly and held for 20 steps (lisa); whole runs of neighbours drawn by
-    importance (contiguous); drawn by importance per layer of backward pass (depth)."""
+    policy: Policy = "importance"
+    """Which layers a step updates: all in a warm-up, then for good the smallest run of layers nearest the
+    output that holds `update_fraction` of the importance (settling); drawn by importance; drawn evenly
+    (random: the paper's RST); always those nearest the output (static); drawn evenly and held for 20 steps
+    (lisa); whole runs of neighbours drawn by importance (contiguous); drawn by importance per layer of
+    backward pass (depth)."""
     reading: Literal["multinomial", "uniform"] = "multinomial"
     """How importance draws: successive draws in proportion to sigmoid(s), as the reference code does, or the
     largest of U(0, sigmoid(s)), as the paper's text says."""
@@ -92,10 +103,12 @@ class IstSpec(Strict):
     hold: Annotated[int, Field(ge=1)] | Literal["auto"] = "auto"
     """Steps that one selection is kept for; auto is 20 for lisa and 1 otherwise."""
     update_fraction: Fraction = 0.25
-    """N_u / L: the share of layers whose adapters are updated in a step (at least one layer)."""
-    scorer: Literal["suppression", "gate", "combined"] = "suppression"
-    """What moves the scores: the loss with sets of layers suppressed (the paper), the gradient of the loss
-    with respect to a gate on each layer's response, or the mean of both."""
+    """N_u / L: the share of layers whose adapters are updated in a step (at least one layer); for settling,
+    the share of the importance."""
+    scorer: Literal["gradient", "suppression", "gate", "combined"] = "suppression"
+    """What moves the scores: the size of each layer's gradient in training itself, which costs nothing; the
+    loss with sets of layers suppressed (the paper), the gradient of the loss with respect to a gate on each
+    layer's response, or the mean of these two, which are probed on held-out rows."""
     suppress_fraction: Fraction = 0.5
     """The share of layers suppressed in one probe candidate (at least one layer, never all)."""
     suppression: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.25
@@ -108,8 +121,8 @@ class IstSpec(Strict):
     score_rate: Annotated[float, Field(gt=0)] = 10.0
     """mu: the step size of the score update."""
     warmup_steps: Annotated[int, Field(ge=0)] | Literal["auto"] = "auto"
-    """standard mode: steps that update every layer before scores are trusted; auto is 10 % of the steps for
-    the policies that look at scores, and none for the others."""
+    """standard mode: steps that update every layer before scores are trusted; auto is a third of the steps
+    for settling, 10 % for the others that look at scores, and none for the rest."""
     floor: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.1
     """standard mode: the share of the drawing weight that is spread evenly over all layers."""
     optimizer_state: Literal["keep", "reset", "offload"] = "keep"
@@ -118,8 +131,19 @@ class IstSpec(Strict):
 
     @property
     def uses_scores(self) -> bool:
-        """Whether the policy looks at importance: only then is it probed."""
-        return self.policy in ("importance", "contiguous", "depth")
+        """Whether the policy looks at importance: only then is it measured."""
+        return self.policy in ("settling", "importance", "contiguous", "depth")
+
+    @property
+    def probes(self) -> bool:
+        """Whether importance is probed on held-out rows."""
+        return self.uses_scores and self.scorer != "gradient"
+
+    @model_validator(mode="after")
+    def _settles_once(self) -> Self:
+        if self.policy == "settling" and self.hold != "auto":
+            raise ValueError("policy 'settling' selects once; leave hold out")
+        return self
 
     @model_validator(mode="after")
     def _paper_is_the_paper(self) -> Self:

@@ -71,7 +71,7 @@ class IstCallback(TrainerCallback, ExportableState):
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         """Make the probe, and take up the state of a run that is resumed."""
-        probe = self._probe() if self._ist.spec.uses_scores else None
+        probe = self._probe() if self._ist.spec.probes else None
         optimizer = kwargs["optimizer"]
         if isinstance(optimizer, AcceleratedOptimizer):
             optimizer = optimizer.optimizer

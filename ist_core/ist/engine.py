@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
 
 from ist_core.errors import IstError
 from ist_core.ist.distributed import check_same_seed
@@ -17,7 +18,7 @@ from ist_core.ist.layers import adapter_layers, decoder_layers
 from ist_core.ist.optimizer_state import OptimizerState
 from ist_core.ist.probe import BatchProbe, Probe, evaluating
 from ist_core.ist.record import IstRecord, entropy
-from ist_core.ist.scorers import ProbeReport, make_scorer
+from ist_core.ist.scorers import GradientNorms, ProbeReport, Scorer, make_scorer
 from ist_core.ist.selection import IstState, Selection
 from ist_core.ist.truncation import Truncation
 from ist_core.spec import IstSpec
@@ -75,7 +76,10 @@ class IST:
                 "set ist to null to train it whole"
             )
         self._selection = Selection(self.spec, layers=len(self.layers), seed=seed)
-        self._scorer = make_scorer(self.spec, self.layers)
+        scorer = make_scorer(self.spec, self.layers)
+        self._scorer: Scorer | None = None if isinstance(scorer, GradientNorms) else scorer
+        self._gradients = scorer if isinstance(scorer, GradientNorms) and self.spec.uses_scores else None
+        self._watched: RemovableHandle | None = None
         self._freezer = LayerFreezer(self.layers, model)
         self._truncation = Truncation(model)
         self._seed = seed
@@ -110,8 +114,8 @@ class IST:
 
     @property
     def update_count(self) -> int:
-        """How many layers a step updates after the warm-up."""
-        return self._selection.count
+        """How many layers a step updates after the warm-up, as far as that is known."""
+        return len(self.active) if self._selection.settled else self._selection.count
 
     @property
     def warmup_steps(self) -> int:
@@ -135,7 +139,13 @@ class IST:
             IstError: if the policy looks at scores and there is no probe, or ranks differ in their seeds.
         """
         self._prepare(probe=probe, total_steps=total_steps, optimizer=optimizer)
-        if self.spec.uses_scores and self._probe is None:
+        if self._gradients is not None and self._watched is None:
+            raise IstError(
+                "the scorer 'gradient' looks at what the optimizer is given: give IST the optimizer, or use "
+                "the scorer 'suppression'",
+                param="optimizer",
+            )
+        if self.spec.probes and self._probe is None:
             raise IstError(
                 f"the policy {self.spec.policy!r} needs held-out examples to probe importance on: give IST "
                 "probe=[batch, ..] and loss, or use the policy 'random'",
@@ -178,6 +188,9 @@ class IST:
         """Make every adapter trainable again and let go of the model: training with IST is over."""
         self._freezer.release()
         self._truncation.release()
+        if self._watched is not None:
+            self._watched.remove()
+            self._watched = None
         self._begun = False
 
     def attach(self, trainer: Any, *, probe_rows: int = 64) -> None:
@@ -188,7 +201,10 @@ class IST:
 
     def state_dict(self) -> IstState:
         """Return all that later draws and scores depend on; call it between steps."""
-        return self._selection.state_dict()
+        state = self._selection.state_dict()
+        if self._gradients is not None:
+            state["gradients"] = self._gradients.state_dict()
+        return state
 
     def load_state_dict(self, state: IstState) -> None:
         """Continue exactly where the state was taken.
@@ -197,6 +213,8 @@ class IST:
             IstError: if the state is of another version, or of a model with another number of layers.
         """
         self._selection.load_state_dict(state)
+        if self._gradients is not None:
+            self._gradients.load_state_dict(state["gradients"])
 
     def _prepare(
         self, *, probe: Probe | None, total_steps: int | None, optimizer: torch.optim.Optimizer | None
@@ -206,9 +224,23 @@ class IST:
         self._total_steps = total_steps or self._total_steps
         if optimizer is not None:
             self._optimizer = OptimizerState(optimizer, self.layers, self.spec.optimizer_state)
+            self._watch(optimizer)
+
+    def _watch(self, optimizer: torch.optim.Optimizer) -> None:
+        """Look at the gradients that the optimizer is given in each step."""
+        if (gradients := self._gradients) is None:
+            return
+        if self._watched is not None:
+            self._watched.remove()
+        self._watched = optimizer.register_step_pre_hook(lambda *_: gradients.see(self.active))
 
     def _probe_if_due(self) -> ProbeReport | None:
-        if self._probe is None or not self._selection.probe_is_due():
+        if not self._selection.scores_move():
+            return None
+        if self._gradients is not None:
+            self._selection.learn(self._gradients)
+        # Suppressing layers that have settled would change what is kept of them.
+        if self._scorer is None or self._probe is None or self._selection.settled:
             return None
         with evaluating(self.model), self._freezer.all_trainable():
             return self._selection.score(self._scorer, self._probe)

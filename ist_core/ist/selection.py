@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TypedDict
+from typing import NotRequired, TypedDict
 
 import torch
 
@@ -11,8 +11,8 @@ from ist_core.errors import IstError
 from ist_core.ist.policies import make_policy
 from ist_core.ist.probe import Probe
 from ist_core.ist.sampler import STATE_BYTES, LayerSampler
-from ist_core.ist.scorers import ProbeReport, Scorer
-from ist_core.spec import IstSpec
+from ist_core.ist.scorers import GradientNorms, GradientState, ProbeReport, Scorer
+from ist_core.spec import WARMUP_SHARES, IstSpec
 
 _VERSION = 1
 
@@ -27,6 +27,8 @@ class IstState(TypedDict):
     active: list[int]
     held_until: int
     sampler: str
+    gradients: NotRequired[GradientState]
+    """With the scorer `gradient` alone."""
 
 
 class Selection:
@@ -55,7 +57,9 @@ class Selection:
 
     @property
     def probabilities(self) -> tuple[float, ...]:
-        """Each layer's chance to be in a selection drawn from the scores."""
+        """Each layer's chance to be in a selection drawn from the scores; once settled, 1 or 0."""
+        if self.settled:
+            return tuple(float(index in self.active) for index in range(self._layers))
         if self._probabilities is None:
             self._probabilities = tuple(self._policy.inclusion(self._scores).tolist())
         return self._probabilities
@@ -76,18 +80,24 @@ class Selection:
             return 0
         if spec.warmup_steps != "auto":
             return spec.warmup_steps
-        if not spec.uses_scores:
+        share = WARMUP_SHARES.get(spec.policy, 0.0)
+        if not share:
             return 0
         if total_steps is None:
             raise IstError(
                 "warmup_steps 'auto' is a share of all steps: give total_steps, or a number of warmup_steps",
                 param="total_steps",
             )
-        return math.ceil(total_steps / 10)
+        return math.ceil(share * total_steps)
 
-    def probe_is_due(self) -> bool:
+    def scores_move(self) -> bool:
         """Whether the scores move before the next step."""
         return self._spec.uses_scores and self.step > 0 and self.step % self._spec.probe_interval == 0
+
+    def learn(self, gradients: GradientNorms) -> None:
+        """Move the scores by what training has shown since they moved last."""
+        self._scores = gradients.moved(self._scores)
+        self._probabilities = None
 
     def score(self, scorer: Scorer, probe: Probe) -> ProbeReport:
         """Move the scores by what `scorer` sees in the next probe."""

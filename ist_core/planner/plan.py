@@ -75,7 +75,7 @@ def plan(spec: JobSpec, setting: Setting) -> Plan:
     _check(spec, shape, device)
     adapters = layer_adapters(shape, spec.adapter)
     lengths = setting.lengths.cut(spec.max_length)
-    probed = spec.ist is not None and spec.ist.uses_scores
+    probed = spec.ist is not None and spec.ist.probes
     rows, held = held_out(lengths.rows, probed=probed, validation_rows=setting.validation_rows)
     steps = total_steps(spec, rows)
     size = spec.micro_batch_size or spec.batch_size

@@ -169,7 +169,7 @@ def _multiplications(shape: ModelShape) -> float:
 def _probes(
     ist: IstSpec | None, shape: ModelShape, adapters: LayerAdapters, mean: MicroBatch, probed: int
 ) -> float:
-    if ist is None or not ist.uses_scores or not probed:
+    if ist is None or not ist.probes or not probed:
         return 0.0
     batches = probed / mean.rows
     forward = _forward(shape, adapters, mean)

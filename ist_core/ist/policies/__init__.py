@@ -7,10 +7,21 @@ from ist_core.ist.policies.depth import Depth
 from ist_core.ist.policies.even import Lisa, RandomSparse
 from ist_core.ist.policies.importance import Importance
 from ist_core.ist.policies.policy import Policy
+from ist_core.ist.policies.settling import Settling
 from ist_core.ist.policies.static import Static
 from ist_core.spec import IstSpec
 
-__all__ = ["Contiguous", "Depth", "Importance", "Lisa", "Policy", "RandomSparse", "Static", "make_policy"]
+__all__ = [
+    "Contiguous",
+    "Depth",
+    "Importance",
+    "Lisa",
+    "Policy",
+    "RandomSparse",
+    "Settling",
+    "Static",
+    "make_policy",
+]
 
 
 def make_policy(spec: IstSpec, *, layers: int, count: int) -> Policy:
@@ -27,5 +38,7 @@ def make_policy(spec: IstSpec, *, layers: int, count: int) -> Policy:
             return RandomSparse(layers, count)
         case "lisa":
             return Lisa(layers, count)
+        case "settling":
+            return Settling(spec.update_fraction)
         case "static":
             return Static(layers, count)

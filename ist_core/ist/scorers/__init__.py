@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from ist_core.ist.layers import AdapterLayer
 from ist_core.ist.scorers.combined import Combined
 from ist_core.ist.scorers.gate import GateGradients
+from ist_core.ist.scorers.gradient import GradientNorms, GradientState
 from ist_core.ist.scorers.scorer import ProbeReport, Scorer
 from ist_core.ist.scorers.suppression import SuppressionProbes
 from ist_core.spec import IstSpec
@@ -15,6 +16,8 @@ from ist_core.spec import IstSpec
 __all__ = [
     "Combined",
     "GateGradients",
+    "GradientNorms",
+    "GradientState",
     "ProbeReport",
     "Scorer",
     "SuppressionProbes",
@@ -23,8 +26,8 @@ __all__ = [
 ]
 
 
-def make_scorer(spec: IstSpec, layers: Sequence[AdapterLayer]) -> Scorer:
-    """Return the scorer that `spec` names."""
+def make_scorer(spec: IstSpec, layers: Sequence[AdapterLayer]) -> Scorer | GradientNorms:
+    """Return what moves the scores: a scorer that probes, or one that looks at training itself."""
     gates = GateGradients(layers, beta=spec.suppression, rate=spec.score_rate)
     probes = SuppressionProbes(
         layers,
@@ -39,6 +42,8 @@ def make_scorer(spec: IstSpec, layers: Sequence[AdapterLayer]) -> Scorer:
             return probes
         case "gate":
             return gates
+        case "gradient":
+            return GradientNorms(layers, rate=spec.score_rate)
         case "combined":
             return Combined(probes, gates)
 
