@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import tempfile
@@ -11,7 +12,13 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from ist_core.errors import StorageError
+from ist_core.storage import storing
+
 Tokens = tuple[int, ...]
+_WHAT = "what settled layers make of a row"
+_THEN = "resume from the last checkpoint"
+_FULL = {errno.ENOSPC, errno.EDQUOT}
 _SHARE = 2
 """One part in so many of what is free on the disk may be taken."""
 
@@ -23,17 +30,21 @@ class HiddenStates:
         folder: on whose disk they are kept. None: the system's folder for temporary files.
         size: numbers a token.
         limit: bytes that may be taken. None: half of what is free.
+
+    Raises:
+        StorageError: if no file can be made there, or what is in it cannot be written or read.
     """
 
     def __init__(
         self, folder: Path | None, *, size: int, dtype: torch.dtype, limit: int | None = None
     ) -> None:
-        # Without a name it is gone with the process, also after kill -9.
-        self._file = tempfile.TemporaryFile(dir=folder, buffering=0)  # noqa: SIM115  # open as long as this is
+        with storing(_WHAT, then=_THEN):
+            # Without a name it is gone with the process, also after kill -9.
+            self._file = tempfile.TemporaryFile(dir=folder, buffering=0)  # noqa: SIM115  # open as long as this
+            free = shutil.disk_usage(folder or tempfile.gettempdir()).free
         self._close = weakref.finalize(self, self._file.close)
         self._size = size
         self._dtype = dtype
-        free = shutil.disk_usage(folder or tempfile.gettempdir()).free
         self._left = free // _SHARE if limit is None else limit
         self._offsets: dict[Tokens, int] = {}
         self._end = 0
@@ -42,12 +53,20 @@ class HiddenStates:
         """How many rows are kept."""
         return len(self._offsets)
 
+    @property
+    def bytes(self) -> int:
+        """What the rows take."""
+        return self._end
+
     def put(self, tokens: Tokens, states: Tensor) -> bool:
-        """Keep a row's states, (T, size) on the CPU; False: there is no room, and they are not kept."""
+        """Keep a row's states, (T, size) on the CPU; False: there is no room, and they are not kept.
+
+        Once the disk is full nothing more is kept; what was kept before stays.
+        """
         data = _bytes(states.contiguous())
         if len(data) > self._left:
             return False
-        if os.pwrite(self._file.fileno(), data, self._end) != len(data):
+        if not self._write(data):
             self._left = 0
             return False
         self._offsets[tokens] = self._end
@@ -61,12 +80,28 @@ class HiddenStates:
         if offset is None:
             return None
         states = torch.empty((len(tokens), self._size), dtype=self._dtype)
-        os.preadv(self._file.fileno(), [_bytes(states)], offset)
+        data = _bytes(states)
+        try:
+            read = os.preadv(self._file.fileno(), [data], offset)
+        except OSError as error:
+            raise StorageError(f"{_WHAT} could not be read again ({error}); {_THEN}") from error
+        if read != len(data):
+            raise StorageError(f"{_WHAT} could not be read again: the file was cut; {_THEN}")
         return states
 
     def close(self) -> None:
         """Give the disk's space back."""
         self._close()
+
+    def _write(self, data: memoryview) -> bool:
+        """Write at the end of what is kept; False: the disk is full."""
+        with storing(_WHAT, then=_THEN):
+            try:
+                return os.pwrite(self._file.fileno(), data, self._end) == len(data)
+            except OSError as error:
+                if error.errno not in _FULL:
+                    raise
+                return False
 
 
 def _bytes(states: Tensor) -> memoryview:

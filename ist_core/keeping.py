@@ -10,6 +10,7 @@ from torch import nn
 
 from ist_core.ist import AdapterLayer, IstRecord, decoder_layers
 from ist_core.kernels.recompute import Recompute
+from ist_core.settled import draws_at_random
 from ist_core.spec import JobSpec
 
 
@@ -51,7 +52,5 @@ class Keeping:
 
 def drops_out(model: PeftModel) -> bool:
     """Whether training draws random numbers: the adapters or the base model itself drop something out."""
-    config = model.get_base_model().config
-    return any(isinstance(module, nn.Dropout) and module.p > 0 for module in model.modules()) or any(
-        value > 0 for name, value in vars(config).items() if "drop" in name and isinstance(value, float)
-    )
+    dropped = any(isinstance(module, nn.Dropout) and module.p > 0 for module in model.modules())
+    return dropped or draws_at_random(vars(model.get_base_model().config))

@@ -82,6 +82,7 @@ class Loop(Generic[ItemT, BatchT]):
                     break
                 self._check_stop()
                 self._step(batch, math.ceil(len(examples) / self._spec.batch_size))
+                self._tell_of_settling()
                 self._tell()
                 self._tell_of_warmup(total)
                 if self._progress.steps % interval == 0 and self._progress.steps < total:
@@ -148,6 +149,14 @@ class Loop(Generic[ItemT, BatchT]):
         if ist and steps == ist.warmup_steps < total:
             text = f"Warm-up ends: from now on {ist.update_count} of {self._layers} layers are updated a step"
             self._emit(Message(text, data={"step": steps}))
+
+    def _tell_of_settling(self) -> None:
+        """Tell in the first step that passes layers by; a run that is resumed later does not repeat it."""
+        ist, settled = self._state.ist, self._stepper.settled
+        if ist and settled and self._progress.steps == ist.warmup_steps + 1:
+            layers = "Layer 0 has" if settled.layers == 1 else f"Layers 0 to {settled.layers - 1} have"
+            text = f"{layers} settled: what they make of a row is made once and kept"
+            self._emit(Message(text, data={"step": ist.warmup_steps, "layers": settled.layers}))
 
     def _checkpoint(self) -> None:
         """Write the checkpoint of the latest step, unless that is done."""

@@ -24,11 +24,7 @@ from torch import Tensor
 from ist_core.hidden_states import HiddenStates, Tokens
 from ist_core.ist import decoder_layers
 from ist_core.keeping import drops_out
-
-FAMILIES = frozenset(
-    {"gemma", "llama", "mistral", "mixtral", "olmo2", "phi3", "qwen2", "qwen3", "qwen3_moe", "smollm3"}
-)
-"""Families whose layers hand on one tensor, and get nothing else that depends on the layers below."""
+from ist_core.settled import FAMILIES
 
 
 def can_be_passed(model: PeftModel) -> bool:
@@ -79,6 +75,11 @@ class Prefix:
     def rows(self) -> int:
         """How many rows' states are kept."""
         return len(self._kept)
+
+    @property
+    def bytes(self) -> int:
+        """What they take on the disk."""
+        return self._kept.bytes
 
     @contextmanager
     def passed(self, rows: Sequence[Tokens], *, width: int) -> Iterator[None]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 import torch
 
 from ist_core.artifacts import versions
@@ -9,6 +11,7 @@ from ist_core.comparison import Compared
 from ist_core.device import device_name
 from ist_core.forecast import Forecast
 from ist_core.memory import PeakMemory
+from ist_core.objectives.objective import Settled
 from ist_core.progress import Progress
 from ist_core.records import JsonValue
 from ist_core.spec import JobSpec
@@ -26,6 +29,7 @@ def report_of(
     model: str,
     dtype: torch.dtype,
     peak_bytes: int,
+    settled: Settled | None,
     compared: Compared | None,
     data: dict[str, JsonValue],
 ) -> dict[str, JsonValue]:
@@ -33,6 +37,7 @@ def report_of(
 
     Args:
         model: the base model's name.
+        settled: what is kept of layers that were passed by; None: none were.
         compared: what both models' answers came to; None: nothing was asked.
         data: rows and hash of each file.
     """
@@ -55,6 +60,7 @@ def report_of(
         "memory": forecast.report(peak_bytes, memory),
         "importance": list(state.ist.importance) if state.ist else [0.0 for _ in layers],
         "layer_updates": [progress.updates.get(layer, 0) for layer in layers],
+        "settled": asdict(settled) if settled else None,
         "evaluation": _evaluation(spec, progress.standing, compared) if spec.validation_file else None,
         "versions": versions(),
     }

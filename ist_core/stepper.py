@@ -16,13 +16,10 @@ from ist_core.errors import TrainingDiverged
 from ist_core.ist import IST, AdapterLayer, IstRecord
 from ist_core.keeping import Keeping
 from ist_core.kernels import FastPaths
-from ist_core.objectives.objective import BatchT, ItemT, Objective
+from ist_core.objectives.objective import BatchT, ItemT, Objective, Settled
 from ist_core.optimization import learning_rate, make_optimizer, set_learning_rate
+from ist_core.settled import worth_keeping
 from ist_core.spec import JobSpec
-
-_WORTH_KEEPING = 1.25
-"""Epochs after the warm-up from which on it pays to keep what settled layers make of a row: making it, of one
-row alone, takes a little longer, and reading it again next to nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +74,14 @@ class Stepper(Generic[ItemT, BatchT]):
         self._awaits_settling = False
         if ist is not None:
             ist.begin(probe=self, optimizer=self.optimizer)
-            later = (total_steps - ist.warmup_steps) * spec.batch_size
-            self._awaits_settling = later >= _WORTH_KEEPING * rows
+            self._awaits_settling = worth_keeping(
+                steps=total_steps, warmup_steps=ist.warmup_steps, batch_size=spec.batch_size, rows=rows
+            )
+
+    @property
+    def settled(self) -> Settled | None:
+        """What is kept of layers that no later step updates; None: nothing, or there are none yet."""
+        return self._objective.settled
 
     def step(self, step: int, examples: Sequence[ItemT]) -> StepOutcome:
         """Make the optimizer step that follows `step` finished ones.

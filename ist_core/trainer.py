@@ -25,7 +25,7 @@ from ist_core.ist import IST, adapter_layers
 from ist_core.loop import Loop
 from ist_core.memory import PeakMemory, memory_advice
 from ist_core.models import BaseModel, HeldModel, default_cache, load_base_model
-from ist_core.objectives.objective import BatchT, ItemT
+from ist_core.objectives.objective import BatchT, ItemT, Settled
 from ist_core.objectives.task import Task, make_task
 from ist_core.progress import Progress
 from ist_core.records import Emitted, JsonValue, Message, Started, TrainResult
@@ -147,7 +147,8 @@ class _Run:
                 self.emit(news)
             compared = comparison.run(self.output_dir) if comparison else None
             with storing("the trained adapter", then="resume from the last checkpoint"):
-                self._save(state, base.source, dtype, forecast, compared, data_facts(identity, rows))
+                settled = task.objective.settled
+                self._save(state, base.source, dtype, forecast, settled, compared, data_facts(identity, rows))
             table.finish()
         with storing("the model card", then="resume from the last checkpoint"):
             write_card(self.output_dir / ADAPTER_DIR, read_run(self.output_dir), base.source)
@@ -221,6 +222,7 @@ class _Run:
         source: ModelSource,
         dtype: torch.dtype,
         forecast: Forecast,
+        settled: Settled | None,
         compared: Compared | None,
         data: dict[str, JsonValue],
     ) -> None:
@@ -234,6 +236,7 @@ class _Run:
             model=source.name,
             dtype=dtype,
             peak_bytes=self._peak_bytes(),
+            settled=settled,
             compared=compared,
             data=data,
         )

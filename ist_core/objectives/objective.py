@@ -47,6 +47,18 @@ class Measure:
     """Terms that came out right: tokens predicted, or pairs whose better answer is preferred."""
 
 
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """What is kept of decoder layers that nothing changes any more."""
+
+    layers: int
+    """The lowest so many."""
+    rows: int
+    """Rows that the layers need not read again."""
+    bytes: int
+    """On the disk."""
+
+
 class Objective(Protocol[ItemT_contra, BatchT]):
     """A training method's loss."""
 
@@ -58,6 +70,11 @@ class Objective(Protocol[ItemT_contra, BatchT]):
 
         Rows will come again, so what these layers make of them is worth keeping.
         """
+        ...
+
+    @property
+    def settled(self) -> Settled | None:
+        """What is kept of the layers that `settle` told of; None: nothing."""
         ...
 
     def collate(self, items: Sequence[ItemT_contra]) -> BatchT:

@@ -111,6 +111,11 @@ class Preference:
     def settle(self, depth: int) -> None:
         """Keep nothing: TRL's loss goes through the whole model, and pads on the left."""
 
+    @property
+    def settled(self) -> None:
+        """Nothing is kept."""
+        return None
+
     def collate(self, items: Sequence[Pair]) -> PairBatch:
         """Return the pairs as one batch, padded to the longest."""
         rows = [

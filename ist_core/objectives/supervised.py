@@ -13,7 +13,7 @@ from torch import Tensor
 from ist_core.batches import Batch, collate, needs_few_widths
 from ist_core.encoding import Example
 from ist_core.loss import right_tokens, supervised_logits, token_loss
-from ist_core.objectives.objective import Measure
+from ist_core.objectives.objective import Measure, Settled
 from ist_core.prefix import Prefix, can_be_passed
 
 
@@ -42,6 +42,12 @@ class Supervised:
         """Make what the lowest `depth` layers make of a row once only, where the model allows it."""
         if can_be_passed(self._model):
             self._prefix = Prefix(self._model, depth, alone=self._alone, folder=self._folder)
+
+    @property
+    def settled(self) -> Settled | None:
+        """What is kept of the layers that are passed by; None: none are."""
+        prefix = self._prefix
+        return Settled(prefix.depth, rows=prefix.rows, bytes=prefix.bytes) if prefix else None
 
     def collate(self, items: Sequence[Example]) -> Batch:
         """Return the examples as one batch."""

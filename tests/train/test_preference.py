@@ -74,6 +74,13 @@ def test_a_run_learns_the_preference_and_tells(tiny_folder: Path, pairs_file: Pa
     assert report["spec"]["method"] == {"type": "dpo", "beta": 0.1}
 
 
+def test_nothing_is_kept_of_layers_that_settle(tiny_folder: Path, pairs_file: Path, tmp_path: Path) -> None:
+    static = {"policy": "static", "update_fraction": 0.5}
+    _, emitted = run(_spec(tiny_folder, pairs_file, ist=static, max_steps=13), tmp_path)
+    assert json.loads((tmp_path / "report.json").read_text())["settled"] is None
+    assert not [text for text in _texts(emitted) if "settled" in text]
+
+
 def test_the_saved_adapter_prefers_the_preferred_answers(
     tiny_folder: Path, pairs_file: Path, tmp_path: Path
 ) -> None:

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import errno
+import itertools
+import json
+import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -11,17 +17,20 @@ from torch import Tensor
 
 from ist_core.batches import Batch, collate
 from ist_core.encoding import Example
+from ist_core.errors import StorageError
 from ist_core.hidden_states import HiddenStates
 from ist_core.ist import adapter_layers, decoder_layers
 from ist_core.kernels import FastPaths
 from ist_core.loss import summed_loss, supervised_logits
-from ist_core.prefix import FAMILIES, Prefix, can_be_passed
+from ist_core.prefix import Prefix, can_be_passed
+from ist_core.records import Message
+from ist_core.settled import FAMILIES
 from ist_core.spec import LoraSpec
-from tests.train.runs import in_one, in_pieces, make_spec, weights_of
+from tests.train.runs import in_one, in_pieces, make_spec, run, weights_of
 from tests.unit.ist_core.planner.models import adapted, make_model
 
 IST = {"policy": "static", "update_fraction": 0.5, "warmup_steps": 3}
-DEPTH = 2
+DEPTH, HIDDEN = 2, 32
 CPU = torch.device("cpu")
 ROWS = [
     Example(tuple(range(4, 4 + length)), (False, *[True] * (length - 1)), truncated=False)
@@ -49,6 +58,29 @@ def _prefix(model: PeftModel, *, limit: int | None = None) -> Prefix:
         return torch.tensor([row])
 
     return Prefix(model, DEPTH, alone=alone, folder=None, limit=limit)
+
+
+def _fail_writing(monkeypatch: pytest.MonkeyPatch, number: int, *, after: int) -> None:
+    """Have the disk fail with an error when it has been written to so often."""
+    write, written = os.pwrite, itertools.count()
+
+    def failing(file: int, data: memoryview, offset: int) -> int:
+        if next(written) < after:
+            return write(file, data, offset)
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "pwrite", failing)
+
+
+def _raiser(number: int) -> Callable[..., int]:
+    def fail(*_: object) -> int:
+        raise OSError(number, os.strerror(number))
+
+    return fail
+
+
+def _report(folder: Path) -> Any:
+    return json.loads((folder / "report.json").read_text())
 
 
 def _gradients(model: PeftModel) -> dict[str, Tensor]:
@@ -107,6 +139,8 @@ def test_it_is_the_whole_model_again_when_released() -> None:
 def test_what_is_drawn_anew_each_time_cannot_be_kept(spec: LoraSpec) -> None:
     assert can_be_passed(adapted(make_model("llama")[0], spec)) == (spec.dropout == 0)
     assert not can_be_passed(adapted(make_model("gpt2")[0], LoraSpec(rank=4)))
+    noisy, _ = make_model("mixtral", router_jitter_noise=0.1)
+    assert not can_be_passed(adapted(noisy, LoraSpec(rank=4)))
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
@@ -129,10 +163,53 @@ def test_what_has_no_room_is_not_kept(tmp_path: Path) -> None:
     assert len(kept) == 1
 
 
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT], ids=["full", "quota"])
+def test_a_full_disk_ends_the_keeping_and_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    kept = HiddenStates(tmp_path, size=8, dtype=torch.float32)
+    states = torch.randn(3, 8)
+    assert kept.put((1, 2, 3), states)
+    with monkeypatch.context() as full:
+        _fail_writing(full, number, after=0)
+        assert not kept.put((4, 5), torch.zeros(2, 8))
+    assert not kept.put((6,), torch.zeros(1, 8)), "the disk is left alone from then on"
+    found = kept.get((1, 2, 3))
+    assert found is not None
+    assert torch.equal(found, states)
+    assert (len(kept), kept.bytes) == (1, 3 * 8 * 4)
+
+
+def test_a_row_that_is_written_in_part_is_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = HiddenStates(tmp_path, size=8, dtype=torch.float32)
+    write = os.pwrite
+    monkeypatch.setattr(os, "pwrite", lambda file, data, offset: write(file, data[:5], offset))
+    assert not kept.put((4, 5), torch.zeros(2, 8))
+    assert kept.get((4, 5)) is None
+    assert kept.bytes == 0
+
+
+def test_a_broken_disk_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = HiddenStates(tmp_path, size=8, dtype=torch.float32)
+    with monkeypatch.context() as broken:
+        _fail_writing(broken, errno.EIO, after=0)
+        with pytest.raises(StorageError, match=r"settled layers .* could not be written \(.*resume from"):
+            kept.put((4,), torch.zeros(1, 8))
+    assert kept.put((4,), torch.zeros(1, 8))
+    monkeypatch.setattr(os, "preadv", _raiser(errno.EIO))
+    with pytest.raises(StorageError, match=r"settled layers .* could not be read again \(.*resume from"):
+        kept.get((4,))
+    monkeypatch.setattr(os, "preadv", lambda *_: 5)
+    with pytest.raises(StorageError, match="the file was cut"):
+        kept.get((4,))
+    with pytest.raises(StorageError, match="settled layers .* could not be written"):
+        HiddenStates(tmp_path / "no folder", size=8, dtype=torch.float32)
+
+
 def test_a_run_learns_the_same(
     tiny_folder: Path, chat_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    spec = make_spec(tiny_folder, chat_file, ist=IST, n_epochs=3)
+    spec = make_spec(tiny_folder, chat_file, ist=IST)
     in_one(spec, tmp_path / "kept")
     monkeypatch.setattr("ist_core.objectives.supervised.can_be_passed", lambda _: False)
     in_one(spec, tmp_path / "plain")
@@ -141,15 +218,57 @@ def test_a_run_learns_the_same(
         torch.testing.assert_close(kept[name], weight, rtol=1e-3, atol=1e-5)
 
 
-def test_a_full_disk_changes_no_weight(
+def test_a_disk_that_fills_up_changes_no_weight(
     tiny_folder: Path, chat_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    spec = make_spec(tiny_folder, chat_file, ist=IST, n_epochs=3)
+    spec = make_spec(tiny_folder, chat_file, ist=IST)
     whole = in_one(spec, tmp_path / "whole")
-    monkeypatch.setattr(HiddenStates, "put", lambda *_: False)
+    _fail_writing(monkeypatch, errno.ENOSPC, after=7)
     assert in_one(spec, tmp_path / "full") == whole
+    rows = {name: _report(tmp_path / name)["settled"]["rows"] for name in ("whole", "full")}
+    assert rows == {"whole": 10, "full": 7}, "the rows of the file are four times the same ten"
+
+
+def test_a_run_tells_once_that_layers_have_settled_and_what_it_keeps(
+    tiny_folder: Path, chat_file: Path, tmp_path: Path
+) -> None:
+    spec = make_spec(tiny_folder, chat_file, ist=IST)
+    _, emitted = run(spec, tmp_path)
+    told = [item for item in emitted if isinstance(item, Message) and "settled" in item.text]
+    assert told == [
+        Message(
+            "Layers 0 to 1 have settled: what they make of a row is made once and kept",
+            data={"step": 3, "layers": DEPTH},
+        )
+    ]
+    warmed_up = next(
+        place for place, item in enumerate(emitted) if isinstance(item, Message) and "Warm-up" in item.text
+    )
+    assert emitted.index(told[0]) == warmed_up + 1
+    settled = _report(tmp_path)["settled"]
+    assert (settled["layers"], settled["rows"]) == (DEPTH, 10)
+    assert settled["bytes"] > 10 * HIDDEN * 4
+    assert settled["bytes"] % (HIDDEN * 4) == 0
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"ist": {**IST, "policy": "random"}, "max_steps": 16},
+        {"ist": IST, "max_steps": 15},
+        {"ist": IST, "adapter": {"rank": 4, "dropout": 0.1}, "max_steps": 16},
+        {"ist": None, "max_steps": 2},
+    ],
+    ids=["goes on drawing", "too few steps", "drops out", "no IST"],
+)
+def test_a_run_that_keeps_nothing_says_so(
+    tiny_folder: Path, chat_file: Path, tmp_path: Path, changes: dict[str, object]
+) -> None:
+    _, emitted = run(make_spec(tiny_folder, chat_file, **changes), tmp_path)
+    assert _report(tmp_path)["settled"] is None
+    assert not [item for item in emitted if isinstance(item, Message) and "settled" in item.text]
 
 
 def test_a_resumed_run_ends_with_the_same_weights(tiny_folder: Path, chat_file: Path, tmp_path: Path) -> None:
-    spec = make_spec(tiny_folder, chat_file, ist=IST, n_epochs=3, precision="bfloat16")
-    assert in_pieces(spec, tmp_path / "pieces", [2, 7, 12]) == in_one(spec, tmp_path / "whole")
+    spec = make_spec(tiny_folder, chat_file, ist=IST, precision="bfloat16")
+    assert in_pieces(spec, tmp_path / "pieces", [3, 4, 12]) == in_one(spec, tmp_path / "whole")
