@@ -7,9 +7,6 @@ suppression, switched-off adapters and generation work as ever.
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Mapping
-from types import MappingProxyType
 from typing import Any, cast
 
 from peft import PeftModel
@@ -18,14 +15,11 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from ist_core.kernels.attention import LONGEST, rotary_attention
+from ist_core.kernels.families import is_hooked, known_classes
+from ist_core.kernels.forwards import Forward
 from ist_core.kernels.lora import Projection, lora_linear
 from ist_core.kernels.mlp import gated_mlp
 from ist_core.kernels.norm import rms_norm
-
-Forward = Callable[..., Any]
-
-_FAMILIES: Mapping[str, str] = MappingProxyType({"llama": "Llama", "mistral": "Mistral", "qwen2": "Qwen2"})
-"""Families of models whose modules are known here, and how transformers' class names begin."""
 
 
 class FastPaths:
@@ -38,7 +32,7 @@ class FastPaths:
     def __init__(self, model: PeftModel) -> None:
         self._changed: list[nn.Module] = []
         # peft types the base as a bare Module.
-        classes = _classes(cast("PreTrainedModel", model.get_base_model()))
+        classes = known_classes(cast("PreTrainedModel", model.get_base_model()))
         for module in model.modules():
             plain = module.forward
             match classes.get(type(module)):
@@ -65,16 +59,6 @@ class FastPaths:
     def _set(self, module: nn.Module, forward: Forward) -> None:
         module.__dict__["forward"] = forward
         self._changed.append(module)
-
-
-def _classes(model: PreTrainedModel) -> dict[type[nn.Module], str]:
-    """Return which of the family's classes is what."""
-    prefix = _FAMILIES.get(model.config.model_type)
-    if prefix is None:
-        return {}
-    names = vars(sys.modules[type(model).__module__])
-    kinds = {"RMSNorm": "norm", "MLP": "mlp", "Attention": "attention"}
-    return {names[f"{prefix}{end}"]: kind for end, kind in kinds.items()}
 
 
 def _norm(module: Any, plain: Forward) -> Forward:
@@ -139,12 +123,12 @@ def _usable(x: Tensor) -> bool:
 def _projection(module: nn.Module) -> Projection | None:
     """Return the weights of a linear module, if all that it computes is told by them."""
     if type(module) is nn.Linear:
-        frozen = not module.weight.requires_grad and not _hooked(module)
+        frozen = not module.weight.requires_grad and not is_hooked(module)
         return Projection(module.weight, module.bias, None, None, 0.0) if frozen else None
-    if type(module) is not Linear or module.merged or _hooked(module):
+    if type(module) is not Linear or module.merged or is_hooked(module):
         return None
     base = module.base_layer
-    if type(base) is not nn.Linear or base.weight.requires_grad or _hooked(base):
+    if type(base) is not nn.Linear or base.weight.requires_grad or is_hooked(base):
         return None
     active = [name for name in module.active_adapters if name in module.lora_A]
     if module.disable_adapters or not active:
@@ -156,8 +140,3 @@ def _projection(module: nn.Module) -> Projection | None:
     if len(active) > 1 or module.lora_variant or not plain or b.bias is not None:
         return None
     return Projection(base.weight, base.bias, a.weight, b.weight, module.scaling[name])
-
-
-def _hooked(module: nn.Module) -> bool:
-    """Whether something looks at the module's calls, or changes what it returns."""
-    return bool(module._forward_hooks or module._forward_pre_hooks)  # noqa: SLF001  # torch tells it nowhere else

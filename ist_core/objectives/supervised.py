@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ist_core.batches import Batch, collate, needs_few_widths
 from ist_core.encoding import Example
-from ist_core.loss import right_tokens, supervised_logits, token_loss
+from ist_core.loss import TokenLoss, token_loss
 from ist_core.objectives.objective import Measure, Settled
 from ist_core.prefix import Prefix, can_be_passed
 
@@ -55,17 +55,17 @@ class Supervised:
 
     def summed_loss(self, batch: Batch) -> Tensor:
         """Return the sum of the cross entropies in nats."""
-        logits = self._logits(batch)
+        found = self._token_loss(batch)
         if self._model.training:  # and not probed
-            self._right.append(right_tokens(logits, batch))
+            self._right.append(found.right)
             self._tokens += batch.weight
-        return token_loss(logits, batch)
+        return found.loss
 
     @torch.no_grad()
     def measure(self, batch: Batch) -> Measure:
         """Return the sum of the cross entropies, and how many tokens are predicted."""
-        logits = self._logits(batch)
-        return Measure(token_loss(logits, batch).item(), int(right_tokens(logits, batch)))
+        found = self._token_loss(batch)
+        return Measure(found.loss.item(), int(found.right))
 
     def take_metrics(self) -> dict[str, float]:
         """Return the share of the supervised tokens that were predicted before the update.
@@ -78,11 +78,11 @@ class Supervised:
         self._right, self._tokens = [], 0
         return {"train_mean_token_accuracy": share}
 
-    def _logits(self, batch: Batch) -> Tensor:
+    def _token_loss(self, batch: Batch) -> TokenLoss:
         width = batch.tokens.shape[1]
         passed = self._prefix.passed(batch.rows, width=width) if self._prefix else nullcontext()
         with passed:
-            return supervised_logits(self._model, batch)
+            return token_loss(self._model, batch)
 
     def _alone(self, row: tuple[int, ...]) -> Tensor:
         return self.collate([Example(row, (False,) * len(row), truncated=False)]).tokens
