@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Sequence
 
 from peft import PeftModel
@@ -11,27 +10,28 @@ from torch import nn
 from ist_core.ist import AdapterLayer, IstRecord, decoder_layers
 from ist_core.kernels.recompute import Recompute
 from ist_core.settled import draws_at_random
-from ist_core.spec import JobSpec
 
 
 class Keeping:
     """Tells the model's layers before each step whether to keep or to compute again.
 
-    With `unselected`, a step keeps what as many layers hold as IST selects: in a warm-up, which updates all
-    layers, those nearest the output; later those that are updated.
+    A step keeps the activations of `kept` layers, if it goes back through so many: of those that it updates
+    first, and of these the ones nearest the output.
+
+    Args:
+        kept: None: every layer keeps its own.
     """
 
-    def __init__(self, model: PeftModel, layers: Sequence[AdapterLayer], spec: JobSpec) -> None:
+    def __init__(self, model: PeftModel, layers: Sequence[AdapterLayer], *, kept: int | None) -> None:
         self._depth = 0
         self.again: frozenset[int] = frozenset()
         """The layers that compute again in the step that comes."""
-        if spec.recompute == "none":
+        if kept is None:
             return
         stack = decoder_layers(model)[1]
         self._depth = len(stack)
         self._indices = [layer.index for layer in layers]
-        kept = 0 if spec.recompute == "all" or spec.ist is None else spec.ist.update_fraction * len(layers)
-        self._kept = max(1, math.floor(kept)) if kept else 0
+        self._kept = kept
         self._recompute = Recompute(stack, random=drops_out(model))
         self._set(range(self._depth - self._kept))
 
@@ -41,9 +41,10 @@ class Keeping:
             return
         active = range(len(self._indices)) if record is None else record.active
         selected = [self._indices[position] for position in active]
-        kept = set(selected[-self._kept :]) if self._kept else set()
         # The backward pass does not reach the layers below the lowest selected one: they keep nothing.
-        self._set(index for index in range(selected[0], self._depth) if index not in kept)
+        reached = range(selected[0], self._depth)
+        wanted = sorted(reached, key=lambda index: (index in selected, index), reverse=True)
+        self._set(wanted[self._kept :])
 
     def _set(self, layers: Iterable[int]) -> None:
         self.again = frozenset(layers)

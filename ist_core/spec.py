@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Annotated, Any, Literal, Self
@@ -192,6 +193,14 @@ class TrainingOptions(Strict):
     select_checkpoint: Literal["last", "best"] = "last"
     """Which adapter is the result: that of the last step, or of the checkpoint (or last step) with the lowest
     `full_valid_loss`."""
+
+    def kept_layers(self, layers: int) -> int | None:
+        """Of how many of `layers` layers a step keeps the activations, as `recompute` says; None: of all."""
+        if self.recompute == "none":
+            return None
+        if self.recompute == "all" or self.ist is None:
+            return 0
+        return max(1, math.floor(self.ist.update_fraction * layers))
 
 
 class JobSpec(TrainingOptions):

@@ -44,6 +44,7 @@ class Stepper(Generic[ItemT, BatchT]):
     Args:
         ist: None updates every layer in every step.
         rows: that are trained on.
+        kept: layers whose activations a step keeps for its backward pass; None: all.
         check_stop: called before each probe candidate and each micro-batch; may raise to end the run.
     """
 
@@ -58,6 +59,7 @@ class Stepper(Generic[ItemT, BatchT]):
         probe: Sequence[ItemT],
         total_steps: int,
         rows: int,
+        kept: int | None,
         check_stop: Callable[[], None],
     ) -> None:
         self._model = model
@@ -70,7 +72,7 @@ class Stepper(Generic[ItemT, BatchT]):
         self._parameters = [parameter for layer in layers for parameter in layer.parameters]
         self.optimizer = make_optimizer(layers, spec)
         FastPaths(model)
-        self._keeping = Keeping(model, layers, spec)
+        self._keeping = Keeping(model, layers, kept=kept)
         self._awaits_settling = False
         if ist is not None:
             ist.begin(probe=self, optimizer=self.optimizer)

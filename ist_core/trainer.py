@@ -192,6 +192,7 @@ class _Run:
             probe=task.examples.probe,
             total_steps=total,
             rows=len(task.examples.training),
+            kept=spec.kept_layers(len(layers)),
             check_stop=self.check_stop,
         )
         return TrainingState(model, base.tokenizer, layers, stepper.optimizer, ist, self.device), stepper

@@ -80,6 +80,7 @@ class IST:
         self._scorer: Scorer | None = None if isinstance(scorer, GradientNorms) else scorer
         self._gradients = scorer if isinstance(scorer, GradientNorms) and self.spec.uses_scores else None
         self._watched: RemovableHandle | None = None
+        self._seen_seconds = 0.0
         self._freezer = LayerFreezer(self.layers, model)
         self._truncation = Truncation(model)
         self._seed = seed
@@ -177,7 +178,9 @@ class IST:
         self._freezer.hold(active)
         if self._optimizer is not None:
             self._optimizer.select(active)
-        self.record = self._describe(probe, probed - started, time.perf_counter() - started)
+        seen, self._seen_seconds = self._seen_seconds, 0.0
+        scored = seen + (probed - started if self._selection.scores_move() else 0.0)
+        self.record = self._describe(probe, scored, seen + time.perf_counter() - started)
         return self.record
 
     def end_step(self) -> None:
@@ -232,7 +235,13 @@ class IST:
             return
         if self._watched is not None:
             self._watched.remove()
-        self._watched = optimizer.register_step_pre_hook(lambda *_: gradients.see(self.active))
+
+        def see(*_: object) -> None:
+            started = time.perf_counter()
+            gradients.see(self.active)
+            self._seen_seconds += time.perf_counter() - started
+
+        self._watched = optimizer.register_step_pre_hook(see)
 
     def _probe_if_due(self) -> ProbeReport | None:
         if not self._selection.scores_move():
@@ -258,6 +267,6 @@ class IST:
             backward_depth=self.depth - self.layers[selection.active[0]].index,
             probe=probe,
             seconds=seconds,
-            probe_seconds=probe_seconds if probe else 0.0,
+            probe_seconds=probe_seconds,
             bytes=selection.bytes + (probe.tensor_bytes if probe else 0),
         )

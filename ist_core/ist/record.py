@@ -32,9 +32,9 @@ class IstRecord:
     probe: ProbeReport | None
     """What the probe before this step saw; None where none was due."""
     seconds: float
-    """Time spent on IST before this step: probe, draw, freezing."""
+    """Time spent on IST since the last step: scores, draw, freezing."""
     probe_seconds: float
-    """The part of it that the probe took."""
+    """The part of it that scores took: the probe, or looking at the last step's gradients."""
     bytes: int
     """Tensors that IST itself holds: scores, sampler, and the gradients of a gate probe at their peak."""
 

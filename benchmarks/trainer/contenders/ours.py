@@ -39,8 +39,13 @@ class Ours:
     precision: str
 
 
-def build(work: Workload, keys: dict[str, Any], *, total: int) -> Ours:
-    """Load the model and make the engine for a job of `total` steps; `keys` are the job's own."""
+def build(work: Workload, keys: dict[str, Any], *, total: int, rows: int) -> Ours:
+    """Load the model and make the engine for a job of `total` steps on `rows` rows.
+
+    Args:
+        keys: the job's own; and `kept`, how many layers keep their activations.
+    """
+    kept = keys.pop("kept", None)
     spec = JobSpec.model_validate(
         {
             "model": str(work.model),
@@ -66,17 +71,26 @@ def build(work: Workload, keys: dict[str, Any], *, total: int) -> Ours:
         objective=objective,
         probe=work.held_out,
         total_steps=total,
-        rows=len({example.tokens for batch in work.batches for example in batch}),
+        rows=rows,
+        kept=kept,
         check_stop=lambda: None,
     )
     return Ours(stepper, objective, base.model, str(dtype).removeprefix("torch."))
+
+
+def distinct_rows(work: Workload) -> int:
+    """Return how many rows there are, however often they come."""
+    return len({example.tokens for batch in work.batches for example in batch})
 
 
 def main() -> None:
     """Make the steps that are asked for."""
     turns = Turns()
     work = workload.read(Path(sys.argv[1]))
-    ours = build(work, json.loads(sys.argv[2]), total=TOTAL)
+    keys = json.loads(sys.argv[2])
+    # Layers that settle are passed by once their rows have been seen: a job of one epoch meets each row once.
+    rows = distinct_rows(work) if keys.pop("later") else TOTAL * len(work.batches[0])
+    ours = build(work, keys, total=TOTAL, rows=rows)
     turns.ready(ours.base)
     done = 0
     while (number := turns.wait()) is not None:
