@@ -16,7 +16,7 @@ from pathlib import Path
 
 import torch
 
-from benchmarks.trainer import quality, roster, workload
+from benchmarks.trainer import quality, quality_summary, roster, workload
 from benchmarks.trainer.process import running
 from benchmarks.trainer.report import table
 from benchmarks.trainer.results import DataSet, Results
@@ -43,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--output", type=Path, default=OUTPUT, help="the JSON file (default: %(default)s)")
     given = parser.parse_args(arguments)
     contenders = roster.ours(given.precision)
-    others = [*contenders[1:], *roster.peers(), *roster.trl_candidates()]
+    others = [*contenders[1:], *roster.probing(given.precision), *roster.peers(), *roster.trl_candidates()]
     chosen = [other for other in others if re.search(given.only, other.name)]
     results = run(
         contenders[0],
@@ -80,7 +80,7 @@ def run(
         work = workload.make(name, files, rows=rows, held_out=64, batch_size=BATCH)
         sizes = [example.length for batch in work.batches for example in batch]
         found = DataSet(name, BATCH, sum(sizes) / len(sizes))
-        found.quality = quality.summary() if name == quality.SET else []
+        found.quality = quality_summary.summary() if name == quality.SET else []
         results.data_sets.append(found)
         with tempfile.TemporaryDirectory(prefix="bench-trainer-") as place:
             folder = Path(place)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from benchmarks.table import section
+from benchmarks.trainer import quality_summary
 from benchmarks.trainer.results import DataSet, Results
 
 _HEAD = ("s/step", "CPU s", "examples/s", "tokens/s", "x LoRA", "x by CPU", "peak MB", "x LoRA", "scoring")
@@ -21,7 +22,7 @@ def table(results: Results) -> str:
         for target in results.targets()
     ]
     missing = [item for found in results.data_sets for item in found.missing.items()]
-    parts += [_quality(found) for found in results.data_sets]
+    parts += [quality_summary.table(found.quality, f"Quality, {found.name}") for found in results.data_sets]
     parts += [
         section("Targets", ("value", "target", "met"), rows),
         section("Not measured", ("why",), missing),
@@ -48,23 +49,3 @@ def _speed(found: DataSet) -> str:
     ]
     title = f"{found.name}, batch {found.batch_size} x {found.mean_tokens:.0f} tokens"
     return section(title, _HEAD, rows)
-
-
-def _quality(found: DataSet) -> str:
-    rows = [
-        (
-            f"{row['contender']}, as much {row['budget']} as LoRA",
-            f"{row['rate']:g}",
-            f"{row['seeds']}",
-            f"{row['loss']:.4f}",
-            f"{row['spread']:.4f}",
-            row["verdict"],
-            "-" if row["time_to_loss"] is None else f"{row['time_to_loss']:.2f}",
-        )
-        for row in found.quality
-    ]
-    return section(
-        f"Quality, {found.name}",
-        ("rate", "seeds", "held-out loss", "spread", "beside LoRA", "time to its loss"),
-        rows,
-    )

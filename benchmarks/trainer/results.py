@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from benchmarks.table import Target
-from benchmarks.trainer.roster import LORA_AGAIN, OURS, PAPER, TRL_DEFAULT
+from benchmarks.trainer.roster import LATER, LORA_CAPPED, OURS, PAPER, PROBES, TRL_DEFAULT
 from benchmarks.trainer.speed import Figures
 
 TRL, IST, LORA = "TRL", "IST", "LoRA"
@@ -33,7 +33,7 @@ class DataSet:
         ist = [found for found in self.figures if found.name.startswith(IST)]
         trl = [f for f in self.figures if f.name.startswith(TRL) and f.name != TRL_DEFAULT]
         best, default = max(trl, key=_speed, default=None), self._find(TRL_DEFAULT)
-        fastest = max(ist, key=_speed, default=None)
+        fastest = max((it for it in ist if not it.name.endswith(LATER)), key=_speed, default=None)
         for ours in (lora, fastest):
             name = "-" if ours is None else ours.name
             yield self._at_least(f"examples/s, {name} over TRL's best", _ratio(ours, best), 3)
@@ -43,9 +43,9 @@ class DataSet:
         )
         yield self._memory(lora, ist)
         yield self._frontier(ist)
-        yield self._wall_clock(ist, cap=None, target=1.0)
-        yield self._wall_clock(ist, cap=0.5, target=0.7)
-        shares = [found.probe_share for found in ist]
+        yield self._wall_clock(OURS, cap=None, target=1.0)
+        yield self._wall_clock(LORA_CAPPED, cap=0.5, target=0.7)
+        shares = [it.probe_share for it in ist if not it.name.endswith(PROBES)]
         yield self._at_most("time on importance scores, highest of IST's", max(shares, default=None), 0.02)
 
     def _memory(self, lora: Figures | None, ist: list[Figures]) -> Target:
@@ -66,19 +66,20 @@ class DataSet:
         value = sum(beaten) / len(beaten) if beaten else None
         return self._at_least("share of LoRA's time-memory frontier that lies below IST's", value, 1)
 
-    def _wall_clock(self, ist: list[Figures], *, cap: float | None, target: float) -> Target:
-        """Time to the loss that LoRA ends with, over LoRA's: under a cap LoRA computes its layers again."""
-        lora, again = self._find(OURS), self._find(LORA_AGAIN)
-        allowed = {
-            found.name
-            for found in ist
-            if cap is None or (lora is not None and found.peak_bytes <= cap * lora.peak_bytes)
-        }
-        times = [row["time_to_loss"] for row in self.quality if row["contender"] in allowed]
-        best = min((found for found in times if found is not None), default=None)
-        slower = 1.0 if cap is None else None if again is None else again.speed
-        value = best * slower if best is not None and slower is not None else None
-        under = "" if cap is None else f", at a cap of {cap:g} of LoRA's peak"
+    def _wall_clock(self, beside: str, *, cap: float | None, target: float) -> Target:
+        """Time to the loss that LoRA ends with, over the time of `beside`, LoRA or LoRA under a cap."""
+        rows = {(row["contender"], row["budget"]): row for row in self.quality}
+        lora, other = rows.get((OURS, "steps")), rows.get((beside, "steps"))
+        value = None
+        if lora and other:
+            allowed = [
+                row["seconds_to_loss"]
+                for (name, _), row in rows.items()
+                if name.startswith(IST) and (cap is None or row["peak_bytes"] <= cap * lora["peak_bytes"])
+            ]
+            reached = [seconds for seconds in allowed if seconds is not None]
+            value = min(reached) / other["seconds"] if reached else None
+        under = "" if cap is None else f", both at a cap of {cap:g} of LoRA's peak"
         return self._at_most(f"time to LoRA's held-out loss, best IST over LoRA{under}", value, target)
 
     def _find(self, name: str) -> Figures | None:

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import math
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, Literal
 
 TARGETS = ("q_proj", "k_proj", "v_proj", "up_proj", "down_proj")
 RANK = 16
 LEARNING_RATE = 5e-4
+LATER, PROBES = "later epochs", "probes"
+"""How names end of contenders that know their rows already, and of those that probe importance."""
+LAYERS = 30
+"""Of SmolLM2-135M."""
+GRADIENT = {"scorer": "gradient"}
 PROBE_EVERY = 3
 """Steps between probes while speed is measured: fewer than in a job, so that a few steps hold some."""
 Program = Literal["ours", "sft", "trainer", "paper_ist", "lisa"]
@@ -21,6 +29,8 @@ class Contender:
     name: str
     program: Program
     keys: dict[str, Any] = field(default_factory=dict)
+    later: bool = False
+    """Whether it is timed on rows that it has seen before, as in a job's later epochs."""
 
     @property
     def slug(self) -> str:
@@ -39,30 +49,82 @@ PAPER = "paper's IST, naive"
 
 def ours(precision: str) -> list[Contender]:
     """Return our contenders: LoRA first, then IST by policy and density; some layers compute again."""
-    found = [_ours(OURS, None, precision), _ours(LORA_AGAIN, None, precision, "all")]
-    for policy, fraction in (
-        ("static", 0.5),
-        ("static", 0.25),
-        ("contiguous", 0.5),
-        ("contiguous", 0.25),
-        ("depth", 0.25),
-        ("importance", 0.5),
-        ("importance", 0.25),
-        ("random", 0.25),
-    ):
-        ist = {"policy": policy, "update_fraction": fraction}
-        found.append(_ours(f"IST {policy} {fraction}", ist, precision))
-        if policy != "static":  # of which no layer in the backward pass is unselected
-            found.append(_ours(f"IST {policy} {fraction}, others again", ist, precision, "unselected"))
-    found.append(_ours("IST static 0.25, all again", {"policy": "static"}, precision, "all"))
-    gate = {"policy": "importance", "update_fraction": 0.25, "scorer": "gate"}
-    return [*found, _ours("IST importance 0.25, gate", gate, precision)]
+    found = [
+        _ours(OURS, precision),
+        *(_ours(f"LoRA, {LAYERS - kept} layers again", precision, kept=kept) for kept in (16, 8)),
+        _ours(LORA_AGAIN, precision, kept=0),
+    ]
+    for share in (0.5, 0.25):
+        static = {"policy": "static", "update_fraction": share}
+        # Without a warm-up, all scores are equal, and settling selects what static does.
+        found += [
+            _ours(f"IST static {share}", precision, static),
+            _ours(f"IST static {share}, {LATER}", precision, static, later=True),
+        ]
+    found.append(_ours("IST static 0.25, all again", precision, {"policy": "static"}, kept=0))
+    for policy in ("contiguous", "depth", "importance", "random"):
+        ist = {"policy": policy, "update_fraction": 0.25}
+        kept = math.floor(0.25 * LAYERS)
+        found.append(_ours(f"IST {policy} 0.25", precision, ist))
+        found.append(_ours(f"IST {policy} 0.25, others again", precision, ist, kept=kept))
+    return found
 
 
-def _ours(name: str, ist: dict[str, Any] | None, precision: str, recompute: str = "none") -> Contender:
+def probing(precision: str) -> list[Contender]:
+    """Return IST with scores that are probed, as the paper has them: how much of the time that takes."""
+    return [
+        _ours(
+            f"IST importance 0.25, {scorer} {PROBES}",
+            precision,
+            {"policy": "importance", "update_fraction": 0.25, "scorer": scorer},
+        )
+        for scorer in ("suppression", "gate")
+    ]
+
+
+CAP = 8
+"""Layers that keep their activations at a memory cap of half of LoRA's peak."""
+LORA_CAPPED = f"LoRA, {LAYERS - CAP} layers again"
+SETTLING = "IST settling 0.5"
+SETTLING_CAPPED = f"{SETTLING}, {LAYERS - CAP} layers again"
+CAPPED = {LORA_CAPPED: OURS, SETTLING_CAPPED: SETTLING}
+"""Contenders that keep the activations of few layers, and those whose weights they end with."""
+STUDIED: Mapping[str, Mapping[str, Any] | None] = MappingProxyType(
+    {
+        OURS: None,
+        SETTLING: {"policy": "settling", "update_fraction": 0.5},
+        "IST static 0.5": {"policy": "static", "update_fraction": 0.5},
+        "IST static 0.25": {"policy": "static", "update_fraction": 0.25},
+        "IST importance 0.25": {"policy": "importance", "update_fraction": 0.25},
+        "IST random 0.25": {"policy": "random", "update_fraction": 0.25},
+    }
+)
+"""LoRA, the two controls (random: RST, and static), and policies that look at scores."""
+
+
+def studied(precision: str) -> dict[str, dict[str, Any]]:
+    """Return the contenders of the quality study, and what their jobs are told."""
+    found: dict[str, dict[str, Any]] = {}
+    for name, ist in STUDIED.items():
+        # As a job has them: warm-up and scores are part of what is compared.
+        found[name] = {"ist": None if ist is None else {**GRADIENT, **ist}, "precision": precision}
+    for name, like in CAPPED.items():
+        found[name] = {**found[like], "kept": CAP}
+    return found
+
+
+def _ours(
+    name: str,
+    precision: str,
+    ist: dict[str, Any] | None = None,
+    *,
+    kept: int | None = None,
+    later: bool = False,
+) -> Contender:
     # A job's first steps may update all layers; what a step takes afterwards is what is compared.
-    chosen = None if ist is None else {"warmup_steps": 0, "probe_interval": PROBE_EVERY, **ist}
-    return Contender(name, "ours", {"ist": chosen, "precision": precision, "recompute": recompute})
+    chosen = None if ist is None else {"warmup_steps": 0, "probe_interval": PROBE_EVERY, **GRADIENT, **ist}
+    keys = {"ist": chosen, "precision": precision, "kept": kept, "later": later}
+    return Contender(name, "ours", keys, later=later)
 
 
 def peers() -> list[Contender]:

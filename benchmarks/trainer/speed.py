@@ -58,7 +58,7 @@ def measure(
         say(contender.name)
         try:
             with running(contender, workload, folder, python) as other:
-                for batch in range(warm):
+                for batch in range(warm + steps if contender.later else warm):
                     other.go(batch)
                 pairs = [(reference.go(batch), other.go(batch)) for batch in range(warm, warm + steps)]
                 figures.append(figures_of(contender.name, pairs, other.end()["peak_bytes"]))
@@ -76,7 +76,9 @@ def figures_of(name: str, pairs: Sequence[tuple[Turn, Turn]], peak_bytes: int) -
     """Return the figures of a contender, from its steps beside those of the reference on the same batches."""
     turns = [turn for _, turn in pairs]
     probes = [turn.probe_seconds for turn in turns if turn.probe_seconds]
-    probe = sum(probes) / len(probes) / PROBE_INTERVAL if probes else 0.0
+    # Gradients are looked at in every step; the first one tells of none before it.
+    interval = 1 if len(probes) >= len(turns) - 1 else PROBE_INTERVAL
+    probe = sum(probes) / len(probes) / interval if probes else 0.0
     seconds = median(turn.seconds - turn.probe_seconds for turn in turns) + probe
     share = probe / seconds
     wall = median(ours.seconds / (theirs.seconds - theirs.probe_seconds) for ours, theirs in pairs)

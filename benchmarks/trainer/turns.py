@@ -6,20 +6,16 @@ of JSON of what that took. So two contenders take turns on one machine, and what
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
-import re
-import resource
 import sys
 import time
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import TextIO
 
 import torch
 
-_STATUS = Path("/proc/self/status")
+from benchmarks.trainer.resident import Peak
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,16 +43,12 @@ class Turns:
         # Libraries print, too; the conversation goes by the real output and they go to stderr.
         self._answers: TextIO = os.fdopen(os.dup(1), "w")
         os.dup2(2, 1)
-        self._before = _resident("VmRSS")
-        self._base_bytes = 0
+        self._peak = Peak()
 
     def ready(self, base: torch.nn.Module) -> None:
         """Say that the first step may come, once the model is loaded; count the peak from here on."""
-        self._base_bytes = sum(weight.numel() * weight.element_size() for weight in base.parameters())
-        if torch.cuda.is_available():
-            torch.cuda.reset_peak_memory_stats()
-        _reset_peak()
-        self._tell({"ready": True, "base_bytes": self._base_bytes})
+        self._peak.begin(base)
+        self._tell({"ready": True, "base_bytes": self._peak.base_bytes})
 
     def wait(self) -> int | None:
         """Wait for the next turn; returns which batch it is about, None: there is no turn any more."""
@@ -75,24 +67,8 @@ class Turns:
 
     def end(self, **more: object) -> None:
         """Tell the peak."""
-        if torch.cuda.is_available():
-            peak = torch.cuda.max_memory_allocated() - self._base_bytes
-        else:
-            peak = _resident("VmHWM") - self._before - self._base_bytes
-        self._tell({"peak_bytes": peak, **more})
+        self._tell({"peak_bytes": self._peak.bytes(), **more})
 
     def _tell(self, answer: dict[str, object]) -> None:
         self._answers.write(json.dumps(answer) + "\n")
         self._answers.flush()
-
-
-def _resident(name: str) -> int:
-    if not _STATUS.is_file():
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    found = re.search(rf"^{name}:\s+(\d+) kB$", _STATUS.read_text(), re.MULTILINE)
-    return int(found[1]) * 1024 if found else 0
-
-
-def _reset_peak() -> None:
-    with contextlib.suppress(OSError):  # not Linux, or not allowed: the peak since the process began
-        Path("/proc/self/clear_refs").write_text("5")

@@ -8,10 +8,25 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.trainer import quality
+from benchmarks.trainer.quality_summary import summary
 from benchmarks.trainer.report import table
 from benchmarks.trainer.results import DataSet, Results
-from benchmarks.trainer.roster import LORA_AGAIN, OURS, PAPER, TRL_DEFAULT, ours, peers, trl_candidates
+from benchmarks.trainer.roster import (
+    CAPPED,
+    LORA_AGAIN,
+    LORA_CAPPED,
+    OURS,
+    PAPER,
+    SETTLING,
+    SETTLING_CAPPED,
+    STUDIED,
+    TRL_DEFAULT,
+    ours,
+    peers,
+    probing,
+    studied,
+    trl_candidates,
+)
 from benchmarks.trainer.speed import Figures, figures_of
 from benchmarks.trainer.turns import Turn
 
@@ -49,11 +64,20 @@ def test_a_probe_is_spread_over_the_steps_from_one_to_the_next() -> None:
     assert found.speed == pytest.approx(2 / 3)
 
 
+def test_what_every_step_takes_is_not_spread() -> None:
+    looking = replace(TURN, probe_seconds=0.5)
+    found = figures_of("looks", [(TURN, TURN), (TURN, looking), (TURN, looking)], 500)
+    assert found.seconds == pytest.approx(1.5 + 0.5)
+    assert found.probe_share == pytest.approx(0.25)
+
+
 def test_targets_are_ratios_within_one_run() -> None:
     found = targets(
         data_set(
             figures("IST static 0.25", 2.0, 300, probe_share=0.01),
+            figures("IST static 0.25, later epochs", 3.0, 300),
             figures("IST random 0.25", 0.9, 100),
+            figures("IST importance 0.25, gate probes", 0.7, 900, probe_share=0.2),
             figures(LORA_AGAIN, 0.8, 350),
             figures(TRL_DEFAULT, 0.2, 2000),
             figures("TRL, slow", 0.3, 2000),
@@ -77,39 +101,54 @@ def test_what_was_not_measured_is_not_met() -> None:
 
 
 def test_every_contender_has_a_name_and_a_file_of_its_own() -> None:
-    everyone = [*ours("float32"), *peers(), *trl_candidates()]
+    everyone = [*ours("float32"), *probing("float32"), *peers(), *trl_candidates()]
     assert len({it.name for it in everyone}) == len({it.slug for it in everyone}) == len(everyone)
-    assert set(quality.NAMES) <= {it.name for it in everyone}
+    assert set(studied("float32")) == {*STUDIED, *CAPPED}
+    assert LORA_CAPPED in {it.name for it in everyone}
 
 
-def run(name: str, rate: float, seed: int, losses: list[float]) -> dict[str, object]:
-    points = [
-        {"step": 10 * at, "seconds": 100.0 * at, "cpu_seconds": 1.0, "loss": loss}
-        for at, loss in enumerate(losses, 1)
-    ]
-    return {"contender": name, "budget": "time", "rate": rate, "seed": seed, "curve": points}
+def run(
+    name: str, rate: float, seed: int, losses: list[float], *, budget: str = "steps", peak: int = 1000
+) -> dict[str, object]:
+    points = [{"step": 10 * at, "seconds": 100.0 * at, "loss": loss} for at, loss in enumerate(losses, 1)]
+    return {
+        "contender": name,
+        "budget": budget,
+        "rate": rate,
+        "seed": seed,
+        "curve": points,
+        "peak_bytes": peak,
+    }
 
 
 def test_each_contender_is_judged_at_its_best_rate(tmp_path: Path) -> None:
     runs = [
         *(run(OURS, 1e-3, seed, [0.9, 0.5 + 0.01 * seed]) for seed in (0, 1)),
         run(OURS, 5e-4, 0, [1.0, 0.8]),
-        *(run("IST static 0.25", 2e-3, seed, [0.50, 0.40 + 0.01 * seed]) for seed in (0, 1)),
-        *(run("IST random 0.25", 1e-3, seed, [0.9, 0.505]) for seed in (0, 1)),
+        *(run(SETTLING, 2e-3, seed, [0.50, 0.40 + 0.01 * seed]) for seed in (0, 1)),
+        *(run("IST random 0.25", 1e-3, seed, [0.9, 0.515 - 0.01 * seed]) for seed in (0, 1)),
+        run("IST static 0.25", 1e-3, 0, [0.9, 0.9]),
+        run("IST static 0.25", 1e-3, 0, [0.9, 0.8, 0.505, 0.503], budget="time"),
+        run(LORA_CAPPED, 1e-3, 0, [0.9, 0.8, 0.7, 0.5], peak=490),
+        run(SETTLING_CAPPED, 1e-3, 0, [0.9, 0.8, 0.4], peak=500),
     ]
     path = tmp_path / "quality.json"
     path.write_text(json.dumps({"runs": runs}))
-    rows = {row["contender"]: row for row in quality.summary(path)}
-    assert rows[OURS]["rate"] == 1e-3
-    assert rows[OURS]["loss"] == pytest.approx(0.505)
-    assert rows["IST static 0.25"]["verdict"] == "better"
-    assert rows["IST static 0.25"]["time_to_loss"] == pytest.approx(0.5)
-    assert rows["IST random 0.25"]["verdict"] == "within the spread"
-    found = data_set(figures("IST static 0.25", 2.0, 300), figures(LORA_AGAIN, 0.8, 350))
+    rows = {(row["contender"], row["budget"]): row for row in summary(path)}
+    assert rows[OURS, "steps"]["rate"] == 1e-3
+    assert rows[OURS, "steps"]["loss"] == pytest.approx(0.505)
+    assert rows[SETTLING, "steps"]["verdict"] == "better"
+    assert rows[SETTLING, "steps"]["seconds_to_loss"] == 100.0
+    assert rows[SETTLING, "time"]["loss"] == rows[SETTLING, "steps"]["loss"], "its steps take LoRA's time"
+    assert rows["IST random 0.25", "steps"]["verdict"] == "within the spread"
+    assert rows["IST random 0.25", "steps"]["seconds_to_loss"] is None, "one seed never came so low"
+    assert rows["IST static 0.25", "steps"]["verdict"] == "worse"
+    assert rows["IST static 0.25", "time"]["seconds_to_loss"] == 300.0
+
+    found = data_set()
     found.quality = list(rows.values())
     told = targets(found)
     assert told["time to LoRA's held-out loss, best IST over LoRA"] == (0.5, True)
-    capped = told["time to LoRA's held-out loss, best IST over LoRA, at a cap of 0.5 of LoRA's peak"]
-    assert capped[0] == pytest.approx(0.4)
-    assert capped[1]
+    capped = told["time to LoRA's held-out loss, best IST over LoRA, both at a cap of 0.5 of LoRA's peak"]
+    assert capped == (0.75, False)
     assert "better" in table(Results({}, {}, [found]))
