@@ -84,13 +84,13 @@ WARMUP_SHARES: Mapping[Policy, float] = MappingProxyType(
 class IstSpec(Strict):
     """Importance-aware Sparse Tuning (Yao et al., 2024, arXiv 2410.11772); symbols as in the paper.
 
-    `mode="paper"` draws and scores as the paper does, from the first step on: rewards from exp(-loss), no
-    floor, no warm-up. `mode="standard"` first updates all layers for `warmup_steps`, standardises log-loss
+    `mode="paper"` draws and scores as the paper does, from the first step on: a quarter of the layers, by
+    suppression probes, rewards from exp(-loss), no floor, no warm-up. `mode="standard"` first updates all layers for `warmup_steps`, standardises log-loss
     rewards, and keeps every layer's chance of an update above `floor`.
     """
 
     mode: Literal["standard", "paper"] = "standard"
-    policy: Policy = "importance"
+    policy: Policy = "settling"
     """Which layers a step updates: all in a warm-up, then for good the smallest run of layers nearest the
     output that holds `update_fraction` of the importance (settling); drawn by importance; drawn evenly
     (random: the paper's RST); always those nearest the output (static); drawn evenly and held for 20 steps
@@ -103,10 +103,10 @@ class IstSpec(Strict):
     """contiguous: how many runs the layers of a step form."""
     hold: Annotated[int, Field(ge=1)] | Literal["auto"] = "auto"
     """Steps that one selection is kept for; auto is 20 for lisa and 1 otherwise."""
-    update_fraction: Fraction = 0.25
+    update_fraction: Fraction = 0.5
     """N_u / L: the share of layers whose adapters are updated in a step (at least one layer); for settling,
     the share of the importance."""
-    scorer: Literal["gradient", "suppression", "gate", "combined"] = "suppression"
+    scorer: Literal["gradient", "suppression", "gate", "combined"] = "gradient"
     """What moves the scores: the size of each layer's gradient in training itself, which costs nothing; the
     loss with sets of layers suppressed (the paper), the gradient of the loss with respect to a gate on each
     layer's response, or the mean of these two, which are probed on held-out rows."""
@@ -139,6 +139,13 @@ class IstSpec(Strict):
     def probes(self) -> bool:
         """Whether importance is probed on held-out rows."""
         return self.uses_scores and self.scorer != "gradient"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _paper_has_its_own(cls, value: Any) -> Any:
+        if isinstance(value, dict) and value.get("mode") == "paper":
+            return {"policy": "importance", "scorer": "suppression", "update_fraction": 0.25, **value}
+        return value
 
     @model_validator(mode="after")
     def _settles_once(self) -> Self:
