@@ -28,7 +28,7 @@ from benchmarks.trainer.quality_summary import QUALITY, SEEDS, Budget, Run, best
 from benchmarks.trainer.roster import CAPPED, OURS, STUDIED, studied
 
 ROWS, EPOCHS, BATCH, HELD_OUT, EVERY = 320, 3, 8, 96, 15
-RATES = (1e-3, 2e-3, 4e-3)
+RATES = (2e-3, 4e-3)
 MOST_EPOCHS = 9
 SET = "tickets"
 ALIKE = 0.05

@@ -93,7 +93,6 @@ STUDIED: Mapping[str, Mapping[str, Any] | None] = MappingProxyType(
     {
         OURS: None,
         SETTLING: {"policy": "settling", "update_fraction": 0.5},
-        "IST static 0.5": {"policy": "static", "update_fraction": 0.5},
         "IST static 0.25": {"policy": "static", "update_fraction": 0.25},
         "IST importance 0.25": {"policy": "importance", "update_fraction": 0.25},
         "IST random 0.25": {"policy": "random", "update_fraction": 0.25},
