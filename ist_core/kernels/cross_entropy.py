@@ -56,20 +56,9 @@ class _LinearCrossEntropy(torch.autograd.Function):
         gradient = torch.empty_like(states) if wanted else None
         for at in range(0, len(targets), chunk):
             part = slice(at, at + chunk)
-            aims = targets[part, None]
-            z = product(states[part], weight.t())
-            if bias is not None:
-                z += bias
-            z = z.float()
-            largest, best = z.max(-1, keepdim=True)
-            right += (best == aims).sum()
-            aimed = z.gather(1, aims) - largest
-            p = z.sub_(largest).exp_()
-            total = p.sum(-1, keepdim=True)
-            losses[part] = (total.log() - aimed).squeeze(1)
-            if gradient is not None:
-                p.div_(total).scatter_add_(1, aims, p.new_full(aims.shape, -1.0))
-                gradient[part] = product(p.to(states.dtype), weight)
+            into = None if gradient is None else gradient[part]
+            losses[part], count = _of_chunk(states[part], weight, bias, targets[part], into)
+            right += count
         ctx.save_for_backward(gradient)
         ctx.mark_non_differentiable(right)
         return losses.sum(), right
@@ -79,3 +68,22 @@ class _LinearCrossEntropy(torch.autograd.Function):
     def backward(ctx: Any, g: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
         (gradient,) = ctx.saved_tensors
         return gradient * g, None, None, None, None, None
+
+
+def _of_chunk(
+    states: Tensor, weight: Tensor, bias: Tensor | None, targets: Tensor, gradient: Tensor | None
+) -> tuple[Tensor, Tensor]:
+    """Return each token's cross entropy, and how many are predicted; write dl/dh into `gradient`."""
+    z = product(states, weight.t())
+    if bias is not None:
+        z += bias
+    z = z.float()
+    aims = targets.unsqueeze(1)
+    largest, best = z.max(-1, keepdim=True)
+    aimed = z.gather(1, aims) - largest
+    p = z.sub_(largest).exp_()
+    total = p.sum(-1, keepdim=True)
+    if gradient is not None:
+        p.div_(total).scatter_add_(1, aims, p.new_full(aims.shape, -1.0))
+        gradient.copy_(product(p.to(states.dtype), weight))
+    return (total.log() - aimed).squeeze(1), (best == aims).sum()

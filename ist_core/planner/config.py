@@ -13,6 +13,7 @@ from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, Offl
 from ist_core.catalog import ModelSource
 from ist_core.errors import ModelError, PlanUnavailable
 from ist_core.planner.gguf_header import GgufHeader, read_gguf_header
+from ist_core.settled import draws_at_random
 
 _WIDTHS = {"float64": 8, "float32": 4, "float16": 2, "bfloat16": 2}
 _GGUF_KEYS = {
@@ -77,6 +78,11 @@ class Config:
     def flag(self, key: str, default: bool) -> bool:
         """A yes or no."""
         return bool(self._keys.get(key, default))
+
+    @property
+    def random(self) -> bool:
+        """Whether training the model draws random numbers."""
+        return draws_at_random(self._keys)
 
     def text(self, *keys: str, default: str) -> str:
         """The first of the keys that is there."""

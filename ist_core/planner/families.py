@@ -32,7 +32,8 @@ def shape_of(config: Config) -> ModelShape:
         raise PlanUnavailable(
             f"cannot plan for a model of the family {config.family!r}; planned are: {known}"
         )
-    return builder(config)
+    shape = builder(config)
+    return replace(shape, random=config.random or shape.dropout > 0 or shape.attention_dropout > 0)
 
 
 def _llama(config: Config) -> ModelShape:

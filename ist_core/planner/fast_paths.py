@@ -5,6 +5,10 @@
     MLP            e 2 I: what gate and up made
     selected       e (H + ..), what the adapters read, once for those that read the same; e r for each module
 
+What the loss needs beside it (n learnt positions), on every device:
+
+    logits         min(n, c) V (4, and 2 in bfloat16) + e n H: those of c tokens, and the states' gradient
+
 The letters are those of `ist_core/planner/activations.py`.
 """
 
@@ -17,11 +21,13 @@ from ist_core.planner.shape import ModelShape
 from ist_core.spec import LoraSpec
 
 _FAMILIES = frozenset({"llama", "mistral", "qwen2"})
-"""As in ist_core/kernels/patch.py; of other families only linear modules are changed."""
+"""As in ist_core/kernels/families.py; of other families only linear modules are changed."""
 _CONV = frozenset({"gpt2"})
 """Families without linear modules: GPT-2's are convolutions."""
 _LONGEST = 512
 """As in ist_core/kernels/attention.py."""
+_CHUNK = 128
+"""c, as in ist_core/kernels/cross_entropy.py."""
 _SCALE = 4
 
 
@@ -81,3 +87,11 @@ def selected_bytes(shape: ModelShape, adapters: LayerAdapters, width: int, fast:
         kept.add("attention")
     read = {target.reads: target.inputs for target in adapters.targets if target.reads not in kept}
     return width * (sum(read.values()) + adapters.width * len(adapters.targets))
+
+
+def logits_bytes(shape: ModelShape, width: int, learnt: float) -> float | None:
+    """What the loss needs beside what is kept; None: the family's logits are all there at once."""
+    if shape.family not in _FAMILIES:
+        return None
+    word = 4 if width == 4 else 4 + width
+    return min(learnt, _CHUNK) * shape.vocabulary * word + width * learnt * shape.hidden

@@ -53,22 +53,39 @@ class Judging:
 
     measured: int
     """Rows that go through the model to be measured, in all measurements together."""
+    again: int
+    """Those of them that had been measured before, since layers have settled: these are passed by."""
     answering: Answering | None
 
 
 def judging(
-    spec: JobSpec, lengths: Lengths, device: Device, *, steps: int, validation_rows: int | None
+    spec: JobSpec,
+    lengths: Lengths,
+    device: Device,
+    *,
+    steps: int,
+    validation_rows: int | None,
+    settled_after: int | None = None,
 ) -> Judging:
-    """Return what the job's evaluation does; without a validation file, nothing."""
+    """Return what the job's evaluation does; without a validation file, nothing.
+
+    Args:
+        settled_after: the step after which layers are passed by; None: none are.
+    """
     if not validation_rows:
-        return Judging(0, None)
+        return Judging(0, 0, None)
     evaluation = spec.evaluation or EvaluationSpec()
     full = validation_rows if evaluation.full_rows is None else min(validation_rows, evaluation.full_rows)
-    times = 2 + (steps - 1) // checkpoint_interval(spec, steps)
-    measured = full * times
-    if evaluation.interval:
-        measured += min(validation_rows, evaluation.loss_rows) * (steps // evaluation.interval)
-    return Judging(measured, _answering(evaluation, lengths, device, validation_rows))
+    sample = min(validation_rows, evaluation.loss_rows) if evaluation.interval else 0
+
+    def rows(after: int, first: int) -> int:
+        """Rows of the measurements later than a step, of each kind all but the `first` so many."""
+        interval, often = checkpoint_interval(spec, steps), evaluation.interval or steps
+        whole = 1 + (steps - 1) // interval - after // interval
+        return full * max(0, whole - first) + sample * max(0, steps // often - after // often - first)
+
+    again = 0 if settled_after is None else rows(settled_after, first=1)
+    return Judging(full + rows(0, first=0), again, _answering(evaluation, lengths, device, validation_rows))
 
 
 def _answering(

@@ -5,8 +5,8 @@
     step = (1 + c) kept + max(logits, transient)
 
 A step is at its peak when the backward pass begins: all that autograd keeps is there, and beside it the
-logits, their softmax and its gradient (12 n V: float32, at the n learnt positions only) or what one layer
-needs while it computes. `kept` (ist_core/planner/activations.py) is of the worst selection of the run: all
+logits, their softmax and its gradient (12 n V: float32, at the n learnt positions only; of known families
+those of a chunk at a time: ist_core/planner/fast_paths.py) or what one layer needs while it computes. `kept` (ist_core/planner/activations.py) is of the worst selection of the run: all
 layers in a warm-up of w of n batches, which is expected to meet the (n + 1) / (w + 1)-th longest of them, or
 what later steps select, which meet the longest; whichever takes more.
 
@@ -26,6 +26,7 @@ from dataclasses import dataclass, replace
 from ist_core.planner.activations import Kept, kept_bytes
 from ist_core.planner.adapters import LayerAdapters
 from ist_core.planner.devices import Device
+from ist_core.planner.fast_paths import logits_bytes
 from ist_core.planner.judging import Answering
 from ist_core.planner.lengths import MicroBatch
 from ist_core.planner.selections import Selection, Selections
@@ -72,7 +73,7 @@ class Memory:
     activations_mean: int
     """The same at the mean selection and the mean micro-batch."""
     logits: int
-    """Logits, softmax and gradient at the learnt positions."""
+    """Logits, softmax and gradient at the learnt positions that are looked at together."""
     transient: int
     """What one layer needs while it computes; alternates with `logits`."""
     probe: int
@@ -160,7 +161,7 @@ def memory_of(
             optimizer=_moment_layers(spec, selection, chosen, device) * adapters.moment_bytes,
             activations_worst=activations,
             activations_mean=kept(chosen.mean, mean),
-            logits=_logits(spec, shape, batch),
+            logits=_logits(spec, shape, width, batch),
             transient=_transient(shape, adapters, width, pairs * batch.tokens),
             probe=0 if probe is None else _probe(spec, shape, adapters, width, probe, on_cpu=on_cpu),
             answers=0 if answering is None else _answers(shape, adapters, width, answering),
@@ -216,10 +217,11 @@ def _moment_layers(spec: JobSpec, selection: Selection, chosen: Selections, devi
     return chosen.updated
 
 
-def _logits(spec: JobSpec, shape: ModelShape, batch: MicroBatch) -> int:
+def _logits(spec: JobSpec, shape: ModelShape, width: int, batch: MicroBatch) -> int:
     if spec.method.type == "dpo":
         return 12 * min(round(2 * batch.tokens), _TILE[0]) * min(shape.vocabulary, _TILE[1])
-    return round(12 * batch.learnt * shape.vocabulary)
+    found = logits_bytes(shape, width, batch.learnt)
+    return round(12 * batch.learnt * shape.vocabulary if found is None else found)
 
 
 def _transient(shape: ModelShape, adapters: LayerAdapters, width: int, tokens: float) -> int:
@@ -243,7 +245,7 @@ def _probe(
 ) -> int:
     """Suppression goes forward only; gates go backward through all layers, with all adapters' gradients."""
     pairs = 2 if spec.method.type == "dpo" else 1
-    beside = max(_logits(spec, shape, batch), _transient(shape, adapters, width, pairs * batch.tokens))
+    beside = max(_logits(spec, shape, width, batch), _transient(shape, adapters, width, pairs * batch.tokens))
     if spec.ist is None or spec.ist.scorer == "suppression":
         return beside
     whole = Selection(shape.layers, shape.layers)

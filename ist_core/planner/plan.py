@@ -17,6 +17,7 @@ from ist_core.planner.devices import Device
 from ist_core.planner.judging import judging
 from ist_core.planner.lengths import Lengths, MicroBatch, held_out
 from ist_core.planner.memory import Memory, Phase, memory_of
+from ist_core.planner.passed import Passed, passed_by
 from ist_core.planner.selections import Selections, selections
 from ist_core.planner.shape import ModelShape
 from ist_core.planner.throughput import MeasuredRun, Seconds, judging_work, operations, seconds
@@ -60,6 +61,8 @@ class Plan:
     total_parameters: int
     """With the adapters."""
     selections: Selections
+    passed: Passed | None
+    """Layers that settle and are passed by; None: none."""
     operations_per_token: float
 
 
@@ -82,7 +85,23 @@ def plan(spec: JobSpec, setting: Setting) -> Plan:
     padding = _Padding(spec, device)
     mean, probe = padding.of(lengths.mean(size)), _probe_batch(spec, lengths, held)
     chosen = selections(spec.ist, layers=shape.layers, steps=steps)
-    judged = judging(spec, lengths, device, steps=steps, validation_rows=setting.validation_rows)
+    passed = passed_by(
+        spec,
+        shape,
+        chosen,
+        steps=steps,
+        rows=rows,
+        tokens=lengths.tokens,
+        width=device.width(spec.precision),
+    )
+    judged = judging(
+        spec,
+        lengths,
+        device,
+        steps=steps,
+        validation_rows=setting.validation_rows,
+        settled_after=chosen.warmup_steps if passed else None,
+    )
     memory = memory_of(
         spec,
         shape,
@@ -97,7 +116,7 @@ def plan(spec: JobSpec, setting: Setting) -> Plan:
         converts=setting.converts,
     )
     probed_rows = min(held, spec.ist.probe_batch_size) if spec.ist else 0
-    work = operations(spec, shape, adapters, chosen, mean, probed=probed_rows)
+    work = operations(spec, shape, adapters, chosen, mean, passed=passed, probed=probed_rows)
     pairs = 2 if spec.method.type == "dpo" else 1
     step_tokens = pairs * min(spec.batch_size, rows) * lengths.tokens
     trainable = shape.layers * adapters.parameters
@@ -112,14 +131,16 @@ def plan(spec: JobSpec, setting: Setting) -> Plan:
             shape,
             device,
             step_operations=work,
-            judged=judging_work(spec, shape, adapters, judged, mean),
+            judged=judging_work(spec, shape, adapters, judged, mean, passed=passed),
             steps=steps,
             micro_batches=math.ceil(spec.batch_size / size),
+            passed=passed,
             measured=setting.measured,
         ),
         trainable_parameters=trainable,
         total_parameters=shape.parameters + trainable,
         selections=chosen,
+        passed=passed,
         operations_per_token=work / step_tokens,
     )
 

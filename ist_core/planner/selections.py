@@ -4,9 +4,11 @@ The backward pass goes from the last layer down to the lowest selected one: dept
 scores, which is where every run begins, the mean depth of a selection of N among L layers is
 
     importance, random, lisa   L - (L - N) / (N + 1)          static   N
-    contiguous, one run        L - (L - N) / 2                two runs, depth   see below
+    contiguous, one run        L - (L - N) / 2                settling          N, rounded up
+    two runs, depth            see below
 
-Warm-up steps (standard mode) select all layers, so in most runs they are the worst.
+Warm-up steps (standard mode) select all layers, so in most runs they are the worst. After it `static` and
+`settling` keep one selection for good: the L - N layers below it have settled.
 
     L  layers      N  update_count
 """
@@ -18,8 +20,10 @@ import random
 from dataclasses import dataclass
 from functools import lru_cache
 
-from ist_core.spec import IstSpec
+from ist_core.spec import WARMUP_SHARES, IstSpec
 
+_SLACK = 1e-9
+"""As in ist_core/ist/policies/settling.py."""
 _DRAWS = 2000
 _SEED = 0
 
@@ -44,24 +48,33 @@ class Selections:
     updated: int
     """Layers that may have been updated by the end: those that the optimizer keeps moments of."""
     warmup_steps: int
+    settled: int
+    """Layers, counted from the input, that no step after the warm-up updates; 0: selections go on changing."""
 
 
 def selections(ist: IstSpec | None, *, layers: int, steps: int) -> Selections:
     """Return the selections of a run of `steps` steps; without IST every step updates all layers."""
     whole = Selection(layers, layers)
     if ist is None:
-        return Selections(whole, whole, whole, layers, 0)
-    count = max(1, math.floor(ist.update_fraction * layers))
+        return Selections(whole, whole, whole, layers, 0, 0)
+    count = _count(ist, layers)
     warmup = min(steps, _warmup_steps(ist, steps))
     share = warmup / steps
-    static = ist.policy == "static"
-    later = None if warmup == steps else Selection(count if static else layers, count)
+    settles = ist.policy in ("static", "settling")
+    later = None if warmup == steps else Selection(count if settles else layers, count)
     worst = whole if warmup or later is None else later
     depth = _mean_depth(ist, layers, count)
     mean = Selection(share * layers + (1 - share) * depth, share * layers + (1 - share) * count)
     hold = _hold(ist)
-    drawn = count if static else min(layers, count * math.ceil((steps - warmup) / hold))
-    return Selections(worst, later, mean, layers if warmup else drawn, warmup)
+    drawn = count if settles else min(layers, count * math.ceil((steps - warmup) / hold))
+    settled = layers - count if settles and later else 0
+    return Selections(worst, later, mean, layers if warmup else drawn, warmup, settled)
+
+
+def _count(ist: IstSpec, layers: int) -> int:
+    if ist.policy == "settling":
+        return max(1, math.ceil((ist.update_fraction - _SLACK) * layers))
+    return max(1, math.floor(ist.update_fraction * layers))
 
 
 def _warmup_steps(ist: IstSpec, steps: int) -> int:
@@ -69,7 +82,7 @@ def _warmup_steps(ist: IstSpec, steps: int) -> int:
         return 0
     if ist.warmup_steps != "auto":
         return ist.warmup_steps
-    return math.ceil(steps / 10) if ist.uses_scores else 0
+    return math.ceil(WARMUP_SHARES.get(ist.policy, 0.0) * steps)
 
 
 def _hold(ist: IstSpec) -> int:
@@ -80,7 +93,7 @@ def _hold(ist: IstSpec) -> int:
 
 def _mean_depth(ist: IstSpec, layers: int, count: int) -> float:
     match ist.policy:
-        case "static":
+        case "static" | "settling":
             return count
         case "contiguous":
             return _two_runs(layers, count) if ist.runs == 2 and count > 1 else layers - (layers - count) / 2

@@ -85,6 +85,8 @@ class ModelShape:
     dropout: float = 0.0
     """The model's own, on attention's and the MLP's outputs."""
     attention_dropout: float = 0.0
+    random: bool = False
+    """Whether training it draws random numbers of any kind."""
     parallel_residual: bool = False
     """Attention and MLP read the same input, so the layer's input is normed twice."""
     context: int | None = None

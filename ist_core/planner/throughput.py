@@ -3,7 +3,7 @@
 Operations of a step on N = B T tokens, n of them learnt; P multiplications of a token in a layer's base
 modules, A in its adapters, and 2 h d T in attention, for queries times keys and weights times values:
 
-    forward    2 N L (P + A + 2 h d T) + 2 n H V
+    forward    2 N (L - p c) (P + A + 2 h d T) + 2 n H V
     backward   2 N depth (P + A + 4 h d T) + 2 N active A + 2 n H V      frozen weights need no gradient
     probes     every T_p steps K forward passes (suppression), or one forward and one full backward (gate)
 
@@ -12,6 +12,9 @@ modules, A in its adapters, and 2 h d T in attention, for queries times keys and
 
     seconds = steps * (operations / (u * rate) + launches)     u: a share of the device's rate, as a range
             + evaluation / (u * rate)
+
+c layers that have settled (ist_core/planner/passed.py) are left out of the share p of the steps, and where a
+validation row is measured again.
 
 A job that has run before on the same base model and device tells the rate: then u * rate is what it reached,
 and the range is a quarter either way.
@@ -28,6 +31,7 @@ from ist_core.planner.adapters import LayerAdapters
 from ist_core.planner.devices import Device
 from ist_core.planner.judging import Judging
 from ist_core.planner.lengths import MicroBatch
+from ist_core.planner.passed import Passed
 from ist_core.planner.selections import Selection, Selections
 from ist_core.planner.shape import ModelShape
 from ist_core.spec import IstSpec, JobSpec
@@ -70,15 +74,18 @@ def operations(
     chosen: Selections,
     mean: MicroBatch,
     *,
+    passed: Passed | None,
     probed: int,
 ) -> float:
     """Return the floating-point operations of a mean step, its share of the probes included.
 
     Args:
         mean: its micro-batches; there are `batch_size / mean.rows` of them.
+        passed: the layers that are passed by; None: none.
         probed: rows of a probe.
     """
-    forward = _sequences(spec) * _forward(shape, adapters, mean)
+    left_out = passed.share * passed.layers if passed else 0.0
+    forward = _sequences(spec) * _forward(shape, adapters, mean, left_out=left_out)
     backward = _backward(shape, adapters, chosen.mean, mean)
     if spec.method.type == "dpo":
         backward = 2 * backward
@@ -99,10 +106,17 @@ class JudgingWork:
 
 
 def judging_work(
-    spec: JobSpec, shape: ModelShape, adapters: LayerAdapters, judged: Judging, mean: MicroBatch
+    spec: JobSpec,
+    shape: ModelShape,
+    adapters: LayerAdapters,
+    judged: Judging,
+    mean: MicroBatch,
+    *,
+    passed: Passed | None,
 ) -> JudgingWork:
     """Return the work of a job's evaluation; `mean` is a mean micro-batch of its rows."""
-    forward = _sequences(spec) * _forward(shape, adapters, mean) / mean.rows
+    left_out = judged.again / judged.measured * passed.layers if passed and judged.measured else 0.0
+    forward = _sequences(spec) * _forward(shape, adapters, mean, left_out=left_out) / mean.rows
     operations = judged.measured * forward
     answering = judged.answering
     if answering is None:
@@ -131,6 +145,7 @@ def seconds(
     judged: JudgingWork,
     steps: int,
     micro_batches: int,
+    passed: Passed | None,
     measured: MeasuredRun | None,
 ) -> Seconds:
     """Return how long `steps` steps take, and the evaluation with them."""
@@ -140,18 +155,24 @@ def seconds(
     else:
         wide = device.width(spec.precision) == 4
         rate = device.flops if wide else device.bfloat16_flops
-        launches, shares = micro_batches * shape.layers * _LAUNCH_SECONDS[device.kind], _SHARES[device.kind]
+        layers = shape.layers - (passed.left_out * passed.layers if passed else 0.0)
+        launches, shares = micro_batches * layers * _LAUNCH_SECONDS[device.kind], _SHARES[device.kind]
     work = steps * step_operations + judged.operations + judged.writing / _WRITING
-    # A token is a layer's forward pass alone.
-    fixed = steps * launches + judged.writes * shape.layers * _LAUNCH_SECONDS[device.kind] / 2
+    # A token is a layer's forward pass alone, and so is a row in a layer that is passed by later.
+    alone = judged.writes * shape.layers + (passed.rows * passed.layers if passed and not measured else 0)
+    fixed = steps * launches + alone * _LAUNCH_SECONDS[device.kind] / 2
     slow, middle, fast = (work / (share * rate) + fixed for share in shares)
     return Seconds(fast, middle, slow)
 
 
-def _forward(shape: ModelShape, adapters: LayerAdapters, batch: MicroBatch) -> float:
+def _forward(
+    shape: ModelShape, adapters: LayerAdapters, batch: MicroBatch, *, left_out: float = 0.0
+) -> float:
+    """Operations of a forward pass, `left_out` layers of it left out."""
     attention = 2 * shape.query_width * batch.length
     layer = _multiplications(shape) + adapters.multiplications + attention
-    return 2 * batch.tokens * shape.layers * layer + 2 * batch.learnt * shape.hidden * shape.vocabulary
+    layers = shape.layers - left_out
+    return 2 * batch.tokens * layers * layer + 2 * batch.learnt * shape.hidden * shape.vocabulary
 
 
 def _backward(shape: ModelShape, adapters: LayerAdapters, selection: Selection, batch: MicroBatch) -> float:

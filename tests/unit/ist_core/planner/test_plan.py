@@ -51,7 +51,7 @@ def test_parts_that_can_be_counted_by_hand() -> None:
     assert memory.weights == 4 * SHAPE.parameters
     assert memory.adapters == memory.gradients == 4 * 4 * LORA
     assert memory.optimizer == 2 * memory.adapters + 4 * 4 * 14
-    assert memory.logits == 12 * 8 * 10 * 1000
+    assert memory.logits == 4 * 8 * 10 * (1000 + 64)
     assert memory.loading == memory.weights
     passing = 2 * 4 * 65 + 4 * (64 + 2 * 32) + 2 * 4 * 160
     selected = 4 * (64 + 64 + 64 + 7 * 16)
@@ -64,6 +64,14 @@ def test_bfloat16_halves_the_base_model_only() -> None:
     assert 2 * narrow.weights == wide.weights
     assert narrow.adapters == wide.adapters
     assert narrow.loading == 3 * narrow.weights, "the stored float32 weights are there as well"
+
+
+def test_logits_of_a_known_family_are_those_of_a_chunk() -> None:
+    setting = replace(SETTING, lengths=Lengths.counted([(64, 50)] * 100))
+    assert of(setting).memory.logits == 4 * (128 * 1000 + 8 * 50 * 64)
+    assert of(setting, precision="bfloat16").memory.logits == 6 * 128 * 1000 + 2 * 8 * 50 * 64
+    other = replace(setting, shape=replace(SHAPE, family="qwen3"))
+    assert of(other).memory.logits == 12 * 8 * 50 * 1000
 
 
 def test_static_tuning_keeps_the_top_layers_only() -> None:
