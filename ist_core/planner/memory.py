@@ -6,9 +6,10 @@
 
 A step is at its peak when the backward pass begins: all that autograd keeps is there, and beside it the
 logits, their softmax and its gradient (12 n V: float32, at the n learnt positions only; of known families
-those of a chunk at a time: ist_core/planner/fast_paths.py) or what one layer needs while it computes. `kept` (ist_core/planner/activations.py) is of the worst selection of the run: all
-layers in a warm-up of w of n batches, which is expected to meet the (n + 1) / (w + 1)-th longest of them, or
-what later steps select, which meet the longest; whichever takes more.
+those of a chunk at a time: ist_core/planner/fast_paths.py) or what one layer needs while it computes. `kept`
+(ist_core/planner/activations.py) is of the worst selection of the run: all layers in a warm-up of w of n
+batches, which is expected to meet the (n + 1) / (w + 1)-th longest of them, or what later steps select, which
+meet the longest; whichever takes more.
 
 c is what the allocator wastes. glibc does not reuse a freed hole for an aligned block of the same size, as
 torch asks for, so on a CPU the heap grows by nearly as much again as autograd keeps; by less in bfloat16,

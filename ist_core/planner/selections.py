@@ -49,7 +49,7 @@ class Selections:
     """Layers that may have been updated by the end: those that the optimizer keeps moments of."""
     warmup_steps: int
     settled: int
-    """Layers, counted from the input, that no step after the warm-up updates; 0: selections go on changing."""
+    """Layers, counted from the input, that no step after the warm-up updates; 0: selections change."""
 
 
 def selections(ist: IstSpec | None, *, layers: int, steps: int) -> Selections:

@@ -40,11 +40,11 @@ def within(gigabytes: float) -> Setting:
     [
         (18, {}, ["micro_batch_size"]),
         (4, {}, ["micro_batch_size", "precision"]),
-        (2.2, {}, ["micro_batch_size", "precision", "ist"]),
+        (1.8, {}, ["micro_batch_size", "precision", "ist"]),
         (6, {"batch_size": 1}, []),
         (4, {"batch_size": 1}, ["precision"]),
         (4, {"batch_size": 1, "precision": "bfloat16", "ist": {"policy": "random"}}, []),
-        (2.2, {"batch_size": 1, "precision": "bfloat16", "ist": {"policy": "random"}}, ["ist"]),
+        (1.8, {"batch_size": 1, "precision": "bfloat16", "ist": {"policy": "random"}}, ["ist"]),
     ],
 )
 def test_dearer_changes_come_when_cheaper_ones_do_not_do(
@@ -69,7 +69,7 @@ def test_the_largest_micro_batch_that_fits_is_taken() -> None:
 
 
 def test_rows_are_cut_last() -> None:
-    setting = replace(within(3), lengths=Lengths.at_limit(9, 8192))
+    setting = replace(within(1.8), lengths=Lengths.at_limit(9, 8192))
     job = spec(batch_size=1, max_length=8192, precision="bfloat16")
     change = best_change(job, setting)
     assert change is not None
@@ -90,14 +90,14 @@ def test_a_gpu_without_bfloat16_is_not_told_to_use_it() -> None:
 
 def test_advice_keeps_the_users_other_settings() -> None:
     ist = {"policy": "importance", "optimizer_state": "reset", "mode": "standard"}
-    change = best_change(spec(batch_size=1, precision="bfloat16", ist=ist), within(2.6))
+    change = best_change(spec(batch_size=1, precision="bfloat16", ist=ist), within(1.8))
     assert change is not None
     assert change.values["ist"]["optimizer_state"] == "reset"
     assert change.values["ist"]["policy"] == "static"
 
 
 def test_paper_mode_becomes_standard_where_the_policy_changes() -> None:
-    change = best_change(spec(batch_size=1, precision="bfloat16", ist={"mode": "paper"}), within(2.6))
+    change = best_change(spec(batch_size=1, precision="bfloat16", ist={"mode": "paper"}), within(1.8))
     assert change is not None
     assert change.values["ist"]["mode"] == "standard"
 

@@ -160,7 +160,7 @@ def test_moments_by_policy(policy: str, device: str, layers: int) -> None:
 
 def test_a_gate_probe_goes_backward_through_all_layers() -> None:
     ist = {"policy": "importance", "warmup_steps": 0, "update_fraction": 0.25, "probe_batch_size": 5}
-    suppression = of(ist=ist).memory
+    suppression = of(ist={**ist, "scorer": "suppression"}).memory
     gate = of(ist={**ist, "scorer": "gate"}).memory
     assert suppression.probe == suppression.logits / 8 * 5
     assert gate.probe > suppression.probe + gate.adapters
@@ -188,7 +188,8 @@ def test_preference_pairs_are_two_conversations() -> None:
         ({}, 3 * 13, 100),
         ({"n_epochs": 1, "batch_size": 100}, 1, 100),
         ({"max_steps": 7}, 7, 100),
-        ({"ist": {"policy": "importance"}}, 3 * 12, 95),
+        ({"ist": {"policy": "importance", "scorer": "suppression"}}, 3 * 12, 95),
+        ({"ist": {"policy": "importance"}}, 3 * 13, 100),
     ],
 )
 def test_steps_are_the_engines(keys: dict[str, Any], steps: int, rows: int) -> None:

@@ -25,6 +25,8 @@ POLICIES: list[dict[str, Any]] = [
     {"policy": "random"},
     {"policy": "lisa"},
     {"policy": "static"},
+    {"policy": "settling"},
+    {"policy": "settling", "update_fraction": 0.42},
 ]
 
 
@@ -41,7 +43,7 @@ def test_mean_depth_is_that_of_the_draws(keys: dict[str, Any]) -> None:
 
 
 def test_a_warm_up_is_the_worst_selection_and_counts_in_the_mean() -> None:
-    found = selections(IstSpec(update_fraction=0.25), layers=LAYERS, steps=50)
+    found = selections(IstSpec(policy="importance", update_fraction=0.25), layers=LAYERS, steps=50)
     assert found.warmup_steps == 5
     assert found.worst == Selection(LAYERS, LAYERS)
     assert found.updated == LAYERS
@@ -56,7 +58,8 @@ def test_a_warm_up_is_the_worst_selection_and_counts_in_the_mean() -> None:
         ({"policy": "random"}, 50, 0),
         ({"warmup_steps": 7}, 50, 7),
         ({"warmup_steps": 70}, 50, 50),
-        ({}, 51, 6),
+        ({"policy": "importance"}, 51, 6),
+        ({}, 50, 17),
     ],
 )
 def test_warm_up_steps(keys: dict[str, Any], steps: int, warmup: int) -> None:
@@ -70,5 +73,5 @@ def test_without_ist_every_layer_is_updated() -> None:
 
 @pytest.mark.parametrize(("policy", "updated"), [("static", 3), ("random", 12), ("lisa", 6)])
 def test_layers_that_have_moments_in_the_end(policy: str, updated: int) -> None:
-    spec = IstSpec.model_validate({"policy": policy})
+    spec = IstSpec.model_validate({"policy": policy, "update_fraction": 0.25})
     assert selections(spec, layers=LAYERS, steps=40).updated == updated
