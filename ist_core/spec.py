@@ -86,8 +86,8 @@ class IstSpec(Strict):
 
     `mode="paper"` draws and scores as the paper does, from the first step on: a quarter of the layers, by
     suppression probes, rewards from exp(-loss), no floor, no warm-up. `mode="standard"` first updates all
-    layers for `warmup_steps`, standardises log-loss rewards, and keeps every layer's chance of an update above
-    `floor`, unless layers settle.
+    layers for `warmup_steps`, standardises log-loss rewards, and keeps every layer's chance of an update
+    above `floor`, unless layers settle.
     """
 
     mode: Literal["standard", "paper"] = "standard"

@@ -1,15 +1,15 @@
 """What the service costs its trainer: `python -m benchmarks.overhead [--runs N] [--steps N]`.
 
 The same job twice, in pairs that take turns in who is first: by the engine alone (`ist_core.train` in a
-process of its own, nothing kept of what it emits, no checkpoints, no service running), and in the whole service
-as `make up` starts it. Compared is the time from the end of step 1 to the end of the last step, as the step
-records tell it.
+process of its own, nothing kept of what it emits, no checkpoints, no service running), and in the whole
+service as `make up` starts it. Compared is the time from the end of step 1 to the end of the last step, as
+the step records tell it.
 
 In it: checkpoints at the default interval (written, flushed to disk, uploaded), step records and messages
 made, delivered and stored with their roll-ups, heartbeats, the lease, scheduler, API and chat process at rest
 beside the trainer, and a client that asks for the job's state every 2 seconds.
-Not in it: the queue, starting the trainer, loading (see `benchmarks.starts`), step 1, the files of the result,
-and watchers of live streams (see `benchmarks.live`).
+Not in it: the queue, starting the trainer, loading (see `benchmarks.starts`), step 1, the files of the
+result, and watchers of live streams (see `benchmarks.live`).
 
 Processor time is the whole machine's, so it means something on a quiet machine only. Prints a table, writes
 benchmarks/results/overhead.json.

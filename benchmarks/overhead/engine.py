@@ -1,4 +1,4 @@
-"""The engine alone: `python -m benchmarks.overhead.engine SPEC OUTPUT CACHE` trains, and tells of its steps."""
+"""The engine alone: `python -m benchmarks.overhead.engine SPEC OUTPUT CACHE` trains and tells its steps."""
 
 from __future__ import annotations
 

@@ -18,13 +18,17 @@ _TIMED = {"tokens_per_second", "step_seconds", "memory_bytes", "ist_seconds", "p
 """What differs between two runs of the same spec."""
 
 
+DRAWN = {"policy": "importance", "scorer": "suppression", "update_fraction": 0.25}
+"""Layers drawn one by one by probed importance, as the paper has it."""
+
+
 def make_spec(tiny_folder: Path, chat_file: Path, **changes: object) -> JobSpec:
     """Return a spec of 20 steps in two epochs; with IST, warm-up in 2 and a probe every 3 of them."""
     fields = {
         "model": str(tiny_folder),
         "training_file": str(chat_file),
         "adapter": {"rank": 4},
-        "ist": {"probe_interval": 3, "warmup_steps": 2},
+        "ist": DRAWN | {"probe_interval": 3, "warmup_steps": 2},
         "n_epochs": 2,
         "batch_size": 4,
         "learning_rate": 1e-2,

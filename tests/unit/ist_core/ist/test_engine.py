@@ -21,6 +21,12 @@ from tests.tiny_lora import tiny_lora_model
 PAPER = IstSpec(mode="paper", probe_interval=1)
 
 
+def drawn(**fields: object) -> IstSpec:
+    """Return a spec that draws a quarter of the layers by probed importance; `fields` may say otherwise."""
+    usual = {"policy": "importance", "scorer": "suppression", "update_fraction": 0.25}
+    return IstSpec.model_validate(usual | fields)
+
+
 class FakeProbe:
     """A probe whose losses are given."""
 
@@ -56,7 +62,7 @@ def _steps(ist: IST, count: int) -> list[tuple[int, ...]]:
 
 
 def test_only_the_selected_layers_can_learn(tiny_lora: PeftModel) -> None:
-    layers, ist = adapter_layers(tiny_lora), _ist(tiny_lora, IstSpec(mode="paper"))
+    layers, ist = adapter_layers(tiny_lora), _ist(tiny_lora, drawn(mode="paper"))
     seen = set()
     for _ in range(40):
         with ist.step() as record:
@@ -70,13 +76,13 @@ def test_only_the_selected_layers_can_learn(tiny_lora: PeftModel) -> None:
 
 
 def test_the_standard_mode_warms_up_on_all_layers(tiny_lora: PeftModel) -> None:
-    ist = _ist(tiny_lora, IstSpec(), total_steps=30)
+    ist = _ist(tiny_lora, drawn(), total_steps=30)
     assert [len(active) for active in _steps(ist, 6)] == [4, 4, 4, 1, 1, 1]
 
 
 @pytest.mark.parametrize("policy", ["random", "static", "lisa"])
 def test_policies_without_scores_neither_warm_up_nor_probe(tiny_lora: PeftModel, policy: str) -> None:
-    ist = IST(tiny_lora, IstSpec.model_validate({"policy": policy, "probe_interval": 1}))
+    ist = IST(tiny_lora, drawn(policy=policy, probe_interval=1))
     assert {len(active) for active in _steps(ist, 5)} == {1}
     assert ist.record is not None
     assert ist.record.probe is None
@@ -84,10 +90,10 @@ def test_policies_without_scores_neither_warm_up_nor_probe(tiny_lora: PeftModel,
 
 
 def test_a_selection_is_held(tiny_lora: PeftModel) -> None:
-    held = _steps(IST(tiny_lora, IstSpec(policy="random", hold=3), seed=1), 12)
+    held = _steps(IST(tiny_lora, drawn(policy="random", hold=3), seed=1), 12)
     assert [len(set(held[at : at + 3])) for at in range(0, 12, 3)] == [1, 1, 1, 1]
     assert len(set(held)) > 1
-    assert len(set(_steps(IST(tiny_lora, IstSpec(policy="lisa")), 20))) == 1
+    assert len(set(_steps(IST(tiny_lora, drawn(policy="lisa")), 20))) == 1
 
 
 def test_paper_scores_follow_an_independent_reference(tiny_lora: PeftModel) -> None:
@@ -117,7 +123,7 @@ def test_a_layer_that_matters_gets_a_high_score(tiny_lora: PeftModel, mode: str)
     """The loss rises only where layer 2 is suppressed: the sign of the score is the true one."""
     module = adapter_layers(tiny_lora)[2].modules[0]
     whole = dict(module.scaling)  # type: ignore[attr-defined]  # LoRA modules have it
-    spec = IstSpec.model_validate({"mode": mode, "probe_interval": 1})
+    spec = drawn(mode=mode, probe_interval=1)
     ist = _ist(tiny_lora, spec, lambda: 1.0 if module.scaling == whole else 2.0)  # type: ignore[attr-defined]  # the same
     _steps(ist, 21)
     assert max(range(4), key=lambda layer: ist.importance[layer]) == 2
@@ -140,7 +146,7 @@ def test_losses_at_or_below_zero_are_ranked_as_well() -> None:
 
 
 def test_more_candidates_than_subsets_is_fine(tiny_lora: PeftModel) -> None:
-    ist = _ist(tiny_lora, IstSpec(candidates=64, suppress_fraction=0.01, probe_interval=1))
+    ist = _ist(tiny_lora, drawn(candidates=64, suppress_fraction=0.01, probe_interval=1))
     _steps(ist, 2)
     assert ist.record is not None
     assert ist.record.probe is not None
@@ -151,7 +157,7 @@ def test_more_candidates_than_subsets_is_fine(tiny_lora: PeftModel) -> None:
 def test_few_layers_are_enough(layers: int) -> None:
     """N_u and the suppressed set never come out empty, nor whole."""
     model = tiny_lora_model(layers=layers)
-    ist = _ist(model, IstSpec(probe_interval=1, suppress_fraction=1.0, update_fraction=0.01, warmup_steps=0))
+    ist = _ist(model, drawn(probe_interval=1, suppress_fraction=1.0, update_fraction=0.01, warmup_steps=0))
     assert {len(active) for active in _steps(ist, 6)} == {1}
     assert ist.record is not None
     assert ist.record.probe is not None
@@ -159,7 +165,7 @@ def test_few_layers_are_enough(layers: int) -> None:
 
 
 def test_the_state_continues_scores_draws_and_probes(tiny_lora: PeftModel) -> None:
-    spec = IstSpec(probe_interval=2, warmup_steps=2, hold=3)
+    spec = drawn(probe_interval=2, warmup_steps=2, hold=3)
     losses = itertools.cycle([1.0, 2.0, 3.0, 1.5])
     ist = _ist(tiny_lora, spec, lambda: next(losses))
     copy = _ist(tiny_lora, spec, lambda: next(losses), seed=9)
@@ -175,9 +181,9 @@ def test_the_state_continues_scores_draws_and_probes(tiny_lora: PeftModel) -> No
 
 def test_a_second_ist_on_a_model_sees_all_its_layers(tiny_lora: PeftModel) -> None:
     """As when a notebook's cell is run again."""
-    first = IST(tiny_lora, IstSpec(policy="static"))
+    first = IST(tiny_lora, drawn(policy="static"))
     _steps(first, 1)
-    second = IST(tiny_lora, IstSpec(policy="static", update_fraction=0.5))
+    second = IST(tiny_lora, drawn(policy="static", update_fraction=0.5))
     assert len(second.layers) == 4
     assert _steps(second, 1) == [(2, 3)]
     tiny_lora(torch.tensor([[1, 2]]))  # the first one's hooks are gone
@@ -185,20 +191,20 @@ def test_a_second_ist_on_a_model_sees_all_its_layers(tiny_lora: PeftModel) -> No
 
 
 def test_a_state_of_another_model_is_refused(tiny_lora: PeftModel) -> None:
-    state = _ist(tiny_lora_model(layers=3), IstSpec()).state_dict()
+    state = _ist(tiny_lora_model(layers=3), drawn()).state_dict()
     with pytest.raises(IstError, match="version 1 and 3 layers, and this run version 1 and 4 layers"):
-        _ist(tiny_lora, IstSpec()).load_state_dict(state)
+        _ist(tiny_lora, drawn()).load_state_dict(state)
 
 
 def test_a_step_that_fails_does_not_count(tiny_lora: PeftModel) -> None:
-    ist = _ist(tiny_lora, IstSpec())
+    ist = _ist(tiny_lora, drawn())
     with pytest.raises(KeyboardInterrupt), ist.step():
         raise KeyboardInterrupt
     assert ist.state_dict()["step"] == 0
 
 
 def test_the_record_says_what_a_step_did(tiny_lora: PeftModel) -> None:
-    ist = _ist(tiny_lora, IstSpec(probe_interval=2, warmup_steps=1))
+    ist = _ist(tiny_lora, drawn(probe_interval=2, warmup_steps=1))
     with ist.step() as first:
         pass
     assert (first.step, first.warming_up, first.backward_depth) == (0, True, 4)
@@ -217,7 +223,7 @@ def test_the_record_says_what_a_step_did(tiny_lora: PeftModel) -> None:
 
 def test_probes_of_every_number_ask_for_the_same_rows_in_each_candidate(tiny_lora: PeftModel) -> None:
     probe = FakeProbe(lambda: 1.0)
-    ist = IST(tiny_lora, IstSpec(probe_interval=3, warmup_steps=0), probe=probe)
+    ist = IST(tiny_lora, drawn(probe_interval=3, warmup_steps=0), probe=probe)
     _steps(ist, 10)
     assert probe.numbers == [0, 0, 0, 1, 1, 1, 2, 2, 2]
 
@@ -227,7 +233,7 @@ def test_the_model_keeps_its_modes(tiny_lora: PeftModel) -> None:
     tiny_lora.train()
     frozen = tiny_lora.get_submodule("base_model.model.model.norm").eval()
     seen = []
-    ist = _ist(tiny_lora, IstSpec(probe_interval=1), lambda: seen.append(tiny_lora.training) or 1.0)  # type: ignore[func-returns-value]  # a lambda of two acts
+    ist = _ist(tiny_lora, drawn(probe_interval=1), lambda: seen.append(tiny_lora.training) or 1.0)  # type: ignore[func-returns-value]  # a lambda of two acts
     _steps(ist, 2)
     assert seen == [False] * 3
     assert tiny_lora.training
@@ -249,9 +255,9 @@ def test_mistakes_are_named_before_any_training(tiny_lora: PeftModel) -> None:
     with pytest.raises(IstError, match="so give their loss too"):
         IST(tiny_lora, probe=[1, 2])
     with pytest.raises(IstError, match="needs held-out examples to probe importance on"):
-        IST(tiny_lora, total_steps=10).begin()
+        IST(tiny_lora, drawn(), total_steps=10).begin()
     with pytest.raises(IstError, match="give total_steps, or a number of warmup_steps"):
-        IST(tiny_lora, probe=[1], loss=loss).begin()
+        IST(tiny_lora, drawn(), probe=[1], loss=loss).begin()
 
 
 @pytest.mark.parametrize(
@@ -272,7 +278,7 @@ def test_the_spec_names_the_field(fields: dict[str, object], field: str) -> None
 
 
 def test_a_probe_loss_that_is_no_number_ends_the_run(tiny_lora: PeftModel) -> None:
-    ist = _ist(tiny_lora, IstSpec(probe_interval=1), lambda: math.nan)
+    ist = _ist(tiny_lora, drawn(probe_interval=1), lambda: math.nan)
     _steps(ist, 1)
     with pytest.raises(TrainingDiverged, match="lower learning_rate"), ist.step():
         pass
