@@ -21,7 +21,9 @@ from ist_core.errors import IstError
 from ist_core.ist import layer_groups
 from tests.tiny_lora import tiny_lora_model
 
-SPEC = IstSpec(update_fraction=0.5, probe_interval=2, warmup_steps=1)
+SPEC = IstSpec(
+    policy="importance", scorer="suppression", update_fraction=0.5, probe_interval=2, warmup_steps=1
+)
 STEPS = 7
 
 

@@ -20,7 +20,9 @@ from tests.train import trainers
 
 pytestmark = trainers.QUIET
 EVERY = pytest.mark.parametrize("make", [trainers.plain, trainers.sft, trainers.dpo])
-SPEC = IstSpec(probe_interval=2, update_fraction=0.5, warmup_steps=2)
+SPEC = IstSpec(
+    policy="importance", scorer="suppression", update_fraction=0.5, probe_interval=2, warmup_steps=2
+)
 
 
 class Watch(TrainerCallback):

@@ -16,6 +16,7 @@ from ist_core.errors import CheckpointError
 from ist_core.records import Emitted
 from tests.tiny_model import make_tiny_model
 from tests.train.runs import (
+    DRAWN,
     Outcome,
     checkpointed,
     in_one,
@@ -36,6 +37,11 @@ VARIANTS: dict[str, dict[str, object]] = {
     "depth": {"ist": {"policy": "depth", "optimizer_state": "reset"}},
     "lisa, hold": {"ist": {"policy": "lisa", "hold": 3, "optimizer_state": "reset"}},
     "random, bfloat16": {"ist": {"policy": "random", "update_fraction": 0.5}, "precision": "bfloat16"},
+    "settling, offload": {
+        "ist": {"policy": "settling", "scorer": "gradient", "optimizer_state": "offload", "warmup_steps": 6}
+    },
+    "settling, probed": {"ist": {"policy": "settling", "warmup_steps": 6}, "adapter": {"rank": 4}},
+    "importance, gradient": {"ist": {"scorer": "gradient"}},
     "static": {"ist": {"policy": "static"}, "weight_decay": 0.1, "schedule": "cosine"},
     "paper": {"ist": {"mode": "paper", "reading": "uniform"}, "warmup_ratio": 0.5},
     "dora, gate": {"adapter": {**DROPOUT, "dora": True}, "ist": {"scorer": "gate"}},
@@ -51,7 +57,7 @@ VARIANTS: dict[str, dict[str, object]] = {
 @pytest.fixture(scope="session")
 def spec(tiny_folder: Path, chat_file: Path) -> JobSpec:
     """Thirteen steps in two epochs of ten, with dropout and accumulation."""
-    ist = {"probe_interval": 3, "warmup_steps": 2, "optimizer_state": "reset"}
+    ist = DRAWN | {"probe_interval": 3, "warmup_steps": 2, "optimizer_state": "reset"}
     return make_spec(tiny_folder, chat_file, adapter=DROPOUT, ist=ist, micro_batch_size=2, max_steps=13)
 
 
@@ -105,7 +111,7 @@ def test_every_kind_of_run_is_resumed_exactly(
     changes = dict(VARIANTS[name])
     if isinstance(ist := changes.get("ist", {}), dict):
         mode = {} if ist.get("mode") == "paper" else {"warmup_steps": 2}
-        changes["ist"] = {"probe_interval": 3, **mode, **ist}
+        changes["ist"] = {**DRAWN, "probe_interval": 3, **mode, **ist}
     spec = make_spec(tiny_folder, chat_file, **({"adapter": DROPOUT, "max_steps": 12} | changes))
     assert in_pieces(spec, tmp_path / "pieces", [5, 9]) == in_one(spec, tmp_path / "whole")
 

@@ -15,7 +15,9 @@ from ist_core.ist import IstRecord, decoder_layers, layer_groups
 from ist_core.ist.suppression import suppressed
 from tests.tiny_lora import tiny_lora_model
 
-SPEC = IstSpec(update_fraction=0.5, probe_interval=2, warmup_steps=1)
+SPEC = IstSpec(
+    policy="importance", scorer="suppression", update_fraction=0.5, probe_interval=2, warmup_steps=1
+)
 BATCHES = [
     torch.randint(0, 64, (2, 12), generator=torch.Generator().manual_seed(number)) for number in range(8)
 ]

@@ -37,7 +37,9 @@ def test_a_quantised_base_trains_its_selected_layers(
         value: torch.Tensor = one(input_ids=tokens, labels=tokens).loss
         return value
 
-    spec = IstSpec(update_fraction=0.5, probe_interval=2, warmup_steps=1, scorer="combined")
+    spec = IstSpec(
+        policy="importance", update_fraction=0.5, probe_interval=2, warmup_steps=1, scorer="combined"
+    )
     ist = IST(model, spec, probe=[batch], loss=loss)
     optimizer = torch.optim.AdamW(layer_groups(ist.layers), lr=1e-2)
     for _ in range(6):

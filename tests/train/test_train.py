@@ -24,7 +24,7 @@ from ist_core.errors import (
 )
 from ist_core.records import Emitted
 from tests.tiny_model import make_tiny_model
-from tests.train.runs import checkpointed, make_spec, run, steps_of, weights_of
+from tests.train.runs import DRAWN, checkpointed, make_spec, run, steps_of, weights_of
 
 
 def test_a_run_learns_tells_and_saves(tiny_folder: Path, chat_file: Path, tmp_path: Path) -> None:
@@ -88,7 +88,7 @@ def test_a_step_changes_the_selected_layers_only(tiny_folder: Path, chat_file: P
         "schedule": "constant",
         "warmup_ratio": 0.0,
         "weight_decay": 0.1,
-        "ist": {"warmup_steps": 1, "probe_interval": 2, "update_fraction": 0.5},
+        "ist": DRAWN | {"warmup_steps": 1, "probe_interval": 2, "update_fraction": 0.5},
     }
     before: dict[str, torch.Tensor] | None = None
     for count in (3, 4, 5):
@@ -110,7 +110,7 @@ def test_a_step_changes_the_selected_layers_only(tiny_folder: Path, chat_file: P
 def test_accumulation_equals_one_batch(
     tiny_folder: Path, chat_file: Path, tmp_path: Path, state: str
 ) -> None:
-    ist = {"probe_interval": 2, "warmup_steps": 1, "optimizer_state": state}
+    ist = DRAWN | {"probe_interval": 2, "warmup_steps": 1, "optimizer_state": state}
     spec = make_spec(tiny_folder, chat_file, max_steps=4, ist=ist)
     _, whole = run(spec, tmp_path / "whole")
     _, parts = run(spec.model_copy(update={"micro_batch_size": 1}), tmp_path / "parts")

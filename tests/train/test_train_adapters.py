@@ -11,7 +11,7 @@ import torch
 from peft import PeftModel
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from tests.train.runs import make_spec, run, steps_of, weights_of
+from tests.train.runs import DRAWN, make_spec, run, steps_of, weights_of
 
 ADAPTERS = {
     "dora": {"rank": 4, "dora": True},
@@ -36,7 +36,7 @@ def test_it_learns_layer_by_layer_and_loads_with_plain_peft(
         tiny_folder,
         chat_file,
         adapter=ADAPTERS[name],
-        ist={"probe_interval": 3, "warmup_steps": 2, "scorer": scorer},
+        ist=DRAWN | {"probe_interval": 3, "warmup_steps": 2, "scorer": scorer},
         learning_rate=3e-2,
     )
     result, emitted = run(spec, tmp_path)
