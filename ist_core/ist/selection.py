@@ -145,3 +145,4 @@ class Selection:
         self.active = tuple(state["active"])
         self.step, self._probes, self._held_until = state["step"], state["probes"], state["held_until"]
         self._sampler.load_state_dict(state["sampler"])
+        self.settled = self._policy.settles and self._held_until > self.step
