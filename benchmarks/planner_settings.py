@@ -81,7 +81,12 @@ def _case(batch: int, length: int, ist: tuple[str, float] | None, precision: str
     told = "ist null" if ist is None else f"{ist[0]} {ist[1]}"
     keys: dict[str, Any] = {"batch_size": batch, "precision": precision, "ist": None}
     if ist is not None:
-        keys["ist"] = {"policy": ist[0], "update_fraction": ist[1], "probe_interval": 2 if steps == 4 else 10}
+        keys["ist"] = {
+            "policy": ist[0],
+            "update_fraction": ist[1],
+            "scorer": "suppression",
+            "probe_interval": 2 if steps == 4 else 10,
+        }
     return Case(f"batch {batch}, {length} tokens, {told}, {precision}", length, keys, steps=steps)
 
 

@@ -17,7 +17,14 @@ from ist_core.ist import IST
 from ist_core.spec import IstSpec
 
 STEPS, STOP = 6, 3
-SPEC = IstSpec(scorer="combined", update_fraction=0.34, probe_interval=2, candidates=2, warmup_steps=1)
+SPEC = IstSpec(
+    policy="importance",
+    scorer="combined",
+    update_fraction=0.34,
+    probe_interval=2,
+    candidates=2,
+    warmup_steps=1,
+)
 
 
 class Run:

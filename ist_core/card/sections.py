@@ -48,7 +48,7 @@ def results(run: Run, picture: str) -> str:
 def layers(run: Run, picture: str) -> str:
     """Say which layers matter."""
     scores = run.report["importance"]
-    told = [f"Each step updated {run.spec['ist']['update_fraction']:.0%} of the {len(scores)} layers."]
+    told = [_updates(run, len(scores))]
     if run.scored:
         best = sorted(range(len(scores)), key=lambda layer: -scores[layer])[:5]
         told.append(
@@ -56,6 +56,16 @@ def layers(run: Run, picture: str) -> str:
             "the input)."
         )
     return f"{' '.join(told)}\n\n![Importance and updates of each layer]({picture})"
+
+
+def _updates(run: Run, layers: int) -> str:
+    """Say which layers the steps updated."""
+    ist = run.spec["ist"]
+    if ist["policy"] != "settling":
+        return f"Each step updated {ist['update_fraction']:.0%} of the {layers} layers."
+    updates = run.report["layer_updates"]
+    left = updates.count(max(updates))
+    return f"All {layers} layers were updated at first, and then the {left} nearest the output alone."
 
 
 def data(run: Run) -> str:

@@ -73,9 +73,9 @@ def test_a_plan_says_what_a_job_would_need(service: Service) -> None:
     )
     assert plan["peak_bytes"] <= sum(memory.values())
     assert plan["budget_bytes"] == 23_034 * 2**20
-    # 12 rows, one of them held out for probes, 10 epochs in batches of 8
+    # 12 rows, 10 epochs in batches of 8
     assert plan["hyperparameters"] == {"n_epochs": 10, "batch_size": 8, "learning_rate_multiplier": 1.0}
-    assert (plan["rows"], plan["steps"], plan["micro_batch_size"]) == (11, 20, 8)
+    assert (plan["rows"], plan["steps"], plan["micro_batch_size"]) == (12, 20, 8)
     assert plan["lengths"]["known"] == "counted"
     assert plan["tokens"] == pytest.approx(20 * 8 * plan["lengths"]["mean"], abs=9)
     assert 0 < plan["seconds"]["low"] <= plan["seconds"]["expected"] <= plan["seconds"]["high"]

@@ -144,6 +144,15 @@ def test_layers_that_were_never_scored_are_not_ranked(
     assert "matter most" not in text
 
 
+def test_layers_that_settled_are_told(trained: Path, tiny_folder: Path, tmp_path: Path) -> None:
+    spec = json.loads((trained / "report.json").read_text())["spec"]
+    settled = spec | {"ist": spec["ist"] | {"policy": "settling"}}
+    report = change_report(trained, tmp_path, spec=settled, layer_updates=[3, 3, 9, 9])
+    write_card(tmp_path, read_run(report), source_of(tiny_folder))
+    told = "All 4 layers were updated at first, and then the 2 nearest the output alone."
+    assert told in card_of(tmp_path).text
+
+
 def test_a_hub_model_is_named_as_the_base(trained: Path, tmp_path: Path) -> None:
     names = Names(model="ft:m:acme::x1", job="ftjob-1")
     write_card(tmp_path, read_run(trained), ModelSource("hub", "org/m", "org/m"), names=names)
