@@ -21,7 +21,7 @@ from ist_core.evaluation_spec import EvaluationSpec
 from ist_core.objectives.preference import Preference
 from ist_core.records import Emitted, Message
 from tests.train import trainers
-from tests.train.runs import in_one, in_pieces, make_spec, run, steps_of, weights_of
+from tests.train.runs import DRAWN, in_one, in_pieces, make_spec, run, steps_of, weights_of
 
 pytestmark = trainers.QUIET
 
@@ -44,7 +44,7 @@ def _pair(number: int, question: str = "") -> dict[str, object]:
 
 
 def _spec(tiny_folder: Path, pairs_file: Path, **changes: object) -> JobSpec:
-    ist = {"probe_interval": 3, "warmup_steps": 2, "update_fraction": 0.5}
+    ist = DRAWN | {"probe_interval": 3, "warmup_steps": 2, "update_fraction": 0.5}
     return make_spec(tiny_folder, pairs_file, **({"method": {"type": "dpo"}, "ist": ist} | changes))
 
 

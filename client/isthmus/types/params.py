@@ -81,7 +81,7 @@ class IstParams(TypedDict, total=False):
     runs: Literal[1, 2]
     hold: int | Auto
     update_fraction: float
-    scorer: Literal["suppression", "gate", "combined"]
+    scorer: Literal["gradient", "suppression", "gate", "combined"]
     suppress_fraction: float
     suppression: float
     probe_interval: int

@@ -6,7 +6,7 @@ from typing import Literal
 
 from isthmus.types.base import Lenient
 
-IstPolicy = Literal["importance", "random", "static", "lisa", "contiguous", "depth"]
+IstPolicy = Literal["settling", "importance", "random", "static", "lisa", "contiguous", "depth"]
 ScoreName = Literal["exact_match", "valid_json", "json_fields", "choice", "regex", "rouge_l"]
 
 
@@ -30,12 +30,12 @@ class IstSpec(Lenient):
     """Importance-aware Sparse Tuning: which layers a step updates."""
 
     mode: Literal["standard", "paper"] | str = "standard"
-    policy: IstPolicy | str = "importance"
+    policy: IstPolicy | str = "settling"
     reading: Literal["multinomial", "uniform"] | str = "multinomial"
     runs: Literal[1, 2] | int = 1
     hold: int | Literal["auto"] | str = "auto"
-    update_fraction: float = 0.25
-    scorer: Literal["suppression", "gate", "combined"] | str = "suppression"
+    update_fraction: float = 0.5
+    scorer: Literal["gradient", "suppression", "gate", "combined"] | str = "gradient"
     suppress_fraction: float = 0.5
     suppression: float = 0.25
     probe_interval: int = 10

@@ -33,7 +33,10 @@ const isMeasured = (values: Values) => Boolean(values.validation_file);
 const isAnswered = (values: Values) => isMeasured(values) && Number(values["evaluation.rows"]) !== 0;
 const isScoredBy = (values: Values, score: string) => isAnswered(values) && (values["evaluation.scores"] ?? "").split(", ").includes(score);
 const isStopped = (values: Values) => isMeasured(values) && values.early_stopping === "true";
-const isImportance = (values: Values) => isSparse(values) && ["importance", "contiguous", "depth"].includes(values["ist.policy"] ?? "");
+const isImportance = (values: Values) => isSparse(values) && ["settling", "importance", "contiguous", "depth"].includes(values["ist.policy"] ?? "");
+const isProbed = (values: Values) => isImportance(values) && values["ist.scorer"] !== "gradient";
+const isSuppressed = (values: Values) => isProbed(values) && values["ist.scorer"] !== "gate";
+const isDrawn = (values: Values) => isSparse(values) && !["settling", "static"].includes(values["ist.policy"] ?? "");
 
 export const BASIC: readonly Field[] = [
   { name: "method.type", label: "Method", kind: "choice", choices: ["supervised", "dpo"], usual: "supervised", hint: "dpo learns from preferred and rejected answers" },
@@ -102,17 +105,17 @@ export const ADVANCED: readonly Section[] = [
     fields: [
       { name: "ist", label: "Update some layers only", kind: "flag", usual: "true" },
       { name: "ist.mode", label: "Mode", kind: "choice", choices: ["standard", "paper"], usual: ist.mode, when: isSparse },
-      { name: "ist.policy", label: "Layers are chosen", kind: "choice", choices: ["importance", "random", "static", "lisa", "contiguous", "depth"], usual: ist.policy, when: isSparse },
-      { name: "ist.scorer", label: "Scored by", kind: "choice", choices: ["suppression", "gate", "combined"], usual: ist.scorer, when: isImportance },
-      { name: "ist.probe_interval", label: "Steps to a probe", usual: usual(ist.probe_interval), when: isImportance },
-      { name: "ist.candidates", label: "Candidates a probe", usual: usual(ist.candidates), when: isImportance },
-      { name: "ist.probe_batch_size", label: "Rows of a probe", usual: usual(ist.probe_batch_size), when: isImportance },
+      { name: "ist.policy", label: "Layers are chosen", kind: "choice", choices: ["settling", "importance", "random", "static", "lisa", "contiguous", "depth"], usual: ist.policy, when: isSparse },
+      { name: "ist.scorer", label: "Scored by", kind: "choice", choices: ["gradient", "suppression", "gate", "combined"], usual: ist.scorer, when: isImportance },
+      { name: "ist.probe_interval", label: "Steps until scores move", usual: usual(ist.probe_interval), when: isImportance },
+      { name: "ist.candidates", label: "Candidates a probe", usual: usual(ist.candidates), when: isSuppressed },
+      { name: "ist.probe_batch_size", label: "Rows of a probe", usual: usual(ist.probe_batch_size), when: isProbed },
       { name: "ist.score_rate", label: "Score rate", usual: usual(ist.score_rate), when: isImportance },
-      { name: "ist.suppress_fraction", label: "Share suppressed", usual: usual(ist.suppress_fraction), when: isImportance },
-      { name: "ist.suppression", label: "What is left of it", usual: usual(ist.suppression), when: isImportance },
-      { name: "ist.warmup_steps", label: "Warm-up steps", usual: usual(ist.warmup_steps), hint: "auto: a tenth", when: isSparse },
-      { name: "ist.floor", label: "Floor", usual: usual(ist.floor), when: isImportance },
-      { name: "ist.hold", label: "Steps a choice is kept", usual: usual(ist.hold), when: isSparse },
+      { name: "ist.suppress_fraction", label: "Share suppressed", usual: usual(ist.suppress_fraction), when: isSuppressed },
+      { name: "ist.suppression", label: "What is left of it", usual: usual(ist.suppression), when: isSuppressed },
+      { name: "ist.warmup_steps", label: "Warm-up steps", usual: usual(ist.warmup_steps), hint: "auto: a third for settling, a tenth for others that look at importance", when: isSparse },
+      { name: "ist.floor", label: "Floor", usual: usual(ist.floor), when: (values) => isImportance(values) && isDrawn(values) },
+      { name: "ist.hold", label: "Steps a choice is kept", usual: usual(ist.hold), when: isDrawn },
       { name: "ist.optimizer_state", label: "Optimizer state", kind: "choice", choices: ["keep", "reset", "offload"], usual: ist.optimizer_state, when: isSparse },
     ],
   },

@@ -2185,9 +2185,10 @@ export interface components {
          * IstSpec
          * @description Importance-aware Sparse Tuning (Yao et al., 2024, arXiv 2410.11772); symbols as in the paper.
          *
-         *     `mode="paper"` draws and scores as the paper does, from the first step on: rewards from exp(-loss), no
-         *     floor, no warm-up. `mode="standard"` first updates all layers for `warmup_steps`, standardises log-loss
-         *     rewards, and keeps every layer's chance of an update above `floor`.
+         *     `mode="paper"` draws and scores as the paper does, from the first step on: a quarter of the layers, by
+         *     suppression probes, rewards from exp(-loss), no floor, no warm-up. `mode="standard"` first updates all
+         *     layers for `warmup_steps`, standardises log-loss rewards, and keeps every layer's chance of an update
+         *     above `floor`, unless layers settle.
          */
         IstSpec: {
             /**
@@ -2219,10 +2220,10 @@ export interface components {
             optimizer_state: "keep" | "reset" | "offload";
             /**
              * Policy
-             * @default importance
+             * @default settling
              * @enum {string}
              */
-            policy: "importance" | "random" | "static" | "lisa" | "contiguous" | "depth";
+            policy: "settling" | "importance" | "random" | "static" | "lisa" | "contiguous" | "depth";
             /**
              * Probe Batch Size
              * @default 16
@@ -2252,10 +2253,10 @@ export interface components {
             score_rate: number;
             /**
              * Scorer
-             * @default suppression
+             * @default gradient
              * @enum {string}
              */
-            scorer: "suppression" | "gate" | "combined";
+            scorer: "gradient" | "suppression" | "gate" | "combined";
             /**
              * Suppress Fraction
              * @default 0.5
@@ -2268,7 +2269,7 @@ export interface components {
             suppression: number;
             /**
              * Update Fraction
-             * @default 0.25
+             * @default 0.5
              */
             update_fraction: number;
             /**
@@ -2444,16 +2445,16 @@ export interface components {
              *       "hold": "auto",
              *       "mode": "standard",
              *       "optimizer_state": "keep",
-             *       "policy": "importance",
+             *       "policy": "settling",
              *       "probe_batch_size": 16,
              *       "probe_interval": 10,
              *       "reading": "multinomial",
              *       "runs": 1,
              *       "score_rate": 10,
-             *       "scorer": "suppression",
+             *       "scorer": "gradient",
              *       "suppress_fraction": 0.5,
              *       "suppression": 0.25,
-             *       "update_fraction": 0.25,
+             *       "update_fraction": 0.5,
              *       "warmup_steps": "auto"
              *     }
              */
@@ -2573,16 +2574,16 @@ export interface components {
              *       "hold": "auto",
              *       "mode": "standard",
              *       "optimizer_state": "keep",
-             *       "policy": "importance",
+             *       "policy": "settling",
              *       "probe_batch_size": 16,
              *       "probe_interval": 10,
              *       "reading": "multinomial",
              *       "runs": 1,
              *       "score_rate": 10,
-             *       "scorer": "suppression",
+             *       "scorer": "gradient",
              *       "suppress_fraction": 0.5,
              *       "suppression": 0.25,
-             *       "update_fraction": 0.25,
+             *       "update_fraction": 0.5,
              *       "warmup_steps": "auto"
              *     }
              */
@@ -3443,16 +3444,16 @@ export interface components {
              *       "hold": "auto",
              *       "mode": "standard",
              *       "optimizer_state": "keep",
-             *       "policy": "importance",
+             *       "policy": "settling",
              *       "probe_batch_size": 16,
              *       "probe_interval": 10,
              *       "reading": "multinomial",
              *       "runs": 1,
              *       "score_rate": 10,
-             *       "scorer": "suppression",
+             *       "scorer": "gradient",
              *       "suppress_fraction": 0.5,
              *       "suppression": 0.25,
-             *       "update_fraction": 0.25,
+             *       "update_fraction": 0.5,
              *       "warmup_steps": "auto"
              *     }
              */
