@@ -21,7 +21,7 @@ test("what is changed stands where the request has it, as numbers, texts and fla
     "adapter.rank": "8",
     "adapter.dora": "true",
     "adapter.target_modules": "q_proj, v_proj",
-    "ist.update_fraction": "0.5",
+    "ist.update_fraction": "0.4",
     "ist.warmup_steps": "20",
     max_steps: "100",
     suffix: "mine",
@@ -35,7 +35,7 @@ test("what is changed stands where the request has it, as numbers, texts and fla
     hyperparameters: { n_epochs: 2 },
     learning_rate: 0.0003,
     adapter: { rank: 8, dora: true, target_modules: ["q_proj", "v_proj"] },
-    ist: { update_fraction: 0.5, warmup_steps: 20 },
+    ist: { update_fraction: 0.4, warmup_steps: 20 },
     max_steps: 100,
     suffix: "mine",
     metadata: { team: "search", run: "a=b" },
@@ -44,7 +44,7 @@ test("what is changed stands where the request has it, as numbers, texts and fla
 });
 
 test("settings that mean nothing with the others are left out", () => {
-  const dense = filled({ ist: "false", "ist.update_fraction": "0.5", beta: "0.3" });
+  const dense = filled({ ist: "false", "ist.update_fraction": "0.4", beta: "0.3" });
   expect(toRequest(dense)).toEqual({ model: "m", training_file: "file-1", ist: null });
   const bottleneck = filled({ "adapter.type": "bottleneck", "adapter.rank": "8", "adapter.size": "32" });
   expect(toRequest(bottleneck).adapter).toEqual({ type: "bottleneck", size: 32 });
