@@ -5,7 +5,7 @@ from isthmus import Isthmus, StepUpdate
 with Isthmus() as client:
     file = client.files.create(file="examples/tickets/train.jsonl")
     job = client.jobs.create(
-        model="SmolLM2-135M-Instruct", training_file=file.id, ist={"update_fraction": 0.25}
+        model="SmolLM2-135M-Instruct", training_file=file.id, ist={"update_fraction": 0.4}
     )
     for update in job.stream():  # comes back by itself when the connection breaks
         if isinstance(update, StepUpdate):
