@@ -26,7 +26,7 @@ from api.wire.plan import (
 from ist_core.catalog import ModelSource
 from ist_core.errors import UnknownDevice
 from ist_core.gguf_cache import needs_conversion
-from ist_core.planner import Device, Setting, cpu, find_device, plan, read_config, shape_of
+from ist_core.planner import Device, Plan, Setting, cpu, find_device, plan, read_config, shape_of
 from ist_core.planner.advice import best_change
 from ist_core.planner.judging import judging
 from ist_core.planner.throughput import MeasuredRun
@@ -164,5 +164,20 @@ def _plan_object(model: str, known: _Known) -> PlanObject:
         trainable_parameters=found.trainable_parameters,
         total_parameters=found.total_parameters,
         change=planned_change(change) if change else None,
-        assumptions=known.assumptions,
+        assumptions=known.assumptions + _of_settled(spec, found),
     )
+
+
+def _of_settled(spec: JobSpec, found: Plan) -> list[str]:
+    """What is assumed of layers that settle."""
+    told = []
+    if spec.ist is not None and spec.ist.policy == "settling" and found.selections.later is not None:
+        left = round(found.selections.later.active)
+        told.append(f"Layers: {left} are left after the warm-up, as they would be if all were as important")
+    if (passed := found.passed) is not None:
+        size = f"{passed.disk_bytes / 1e6:.1f} MB"
+        told.append(
+            f"Disk: there is room for {size}, what the {passed.layers} settled layers make of all rows; "
+            "half of what is free is taken at most"
+        )
+    return told

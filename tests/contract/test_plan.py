@@ -86,6 +86,16 @@ def test_a_plan_says_what_a_job_would_need(service: Service) -> None:
     assert any("data sheet of l4" in line for line in plan["assumptions"])
 
 
+def test_what_is_assumed_of_layers_that_settle_is_said(service: Service) -> None:
+    file_id = service.upload()
+    ist = {"policy": "settling", "update_fraction": 0.5}
+    told = planned(service, training_file=file_id, device="cpu", ist=ist)["assumptions"]
+    assert any(line.startswith(f"Layers: {LAYERS // 2} are left") for line in told)
+    assert any(f"{LAYERS - LAYERS // 2} settled layers" in line for line in told)
+    drawn = planned(service, training_file=file_id, device="cpu", ist={"policy": "random"})
+    assert not any(line.startswith(("Layers:", "Disk:")) for line in drawn["assumptions"])
+
+
 def test_a_plan_creates_nothing_and_the_same_one_is_the_same(service: Service) -> None:
     file_id = service.upload()
     first = planned(service, training_file=file_id, device="cpu")

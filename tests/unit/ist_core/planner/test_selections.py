@@ -42,6 +42,15 @@ def test_mean_depth_is_that_of_the_draws(keys: dict[str, Any]) -> None:
     assert {len(one) for one in drawn} == {count}
 
 
+@pytest.mark.parametrize("keys", POLICIES, ids=str)
+def test_layers_settle_where_the_policy_settles(keys: dict[str, Any]) -> None:
+    spec = IstSpec(**keys)
+    found = selections(spec, layers=LAYERS, steps=100)
+    policy = make_policy(spec, layers=LAYERS, count=max(1, int(spec.update_fraction * LAYERS)))
+    lowest = min(policy.draw(torch.zeros(LAYERS, dtype=torch.float64), LayerSampler(0)))
+    assert found.settled == (lowest if policy.settles else 0)
+
+
 def test_a_warm_up_is_the_worst_selection_and_counts_in_the_mean() -> None:
     found = selections(IstSpec(policy="importance", update_fraction=0.25), layers=LAYERS, steps=50)
     assert found.warmup_steps == 5
