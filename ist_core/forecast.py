@@ -16,9 +16,9 @@ from ist_core.examples import Examples
 from ist_core.gguf_cache import needs_conversion
 from ist_core.memory import PeakMemory
 from ist_core.objectives.objective import ItemT
-from ist_core.planner import Device, Lengths, Setting, find_device, plan, read_config, shape_of
+from ist_core.planner import Device, Lengths, Recomputed, Setting, find_device, plan, read_config, shape_of
 from ist_core.planner.advice import relief
-from ist_core.records import JsonValue
+from ist_core.records import JsonValue, Message
 from ist_core.spec import JobSpec
 
 
@@ -58,6 +58,19 @@ class Forecast:
             validation_rows=validation,
             converts=self._setting.converts,
         )
+
+    def recompute(self) -> Recomputed:
+        """Return what the spec's `recompute` comes to on this device; none, where nothing can be planned."""
+        if self._spec.recompute != "auto":
+            return self._spec.recompute
+        return plan(self._spec, self._setting).recompute if self._setting else "none"
+
+    def messages(self, recompute: Recomputed) -> list[Message]:
+        """Say how many layers compute again, if that was left open."""
+        if self._spec.recompute != "auto" or recompute == "none":
+            return []
+        layers = "all layers" if recompute == "all" else "layers that are not selected"
+        return [Message(f"To fit the memory, {layers} compute again for the backward pass")]
 
     def relief(self) -> str | None:
         """Say what to change after the device ran out of memory; None: the planner does not know."""

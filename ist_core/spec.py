@@ -183,9 +183,10 @@ class TrainingOptions(Strict):
     """Tokens per example; longer ones are cut at the end."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """auto: bfloat16 on a GPU that has it, float32 elsewhere."""
-    recompute: Literal["none", "unselected", "all"] = "none"
+    recompute: Literal["none", "auto", "unselected", "all"] = "none"
     """Layers that keep only their input for the backward pass and compute the rest again there, which takes
-    less memory and more time. unselected: a step keeps the activations of no more layers than IST selects."""
+    less memory and more time. unselected: a step keeps the activations of no more layers than IST selects;
+    auto: none, or unselected or all if the device's memory is too little. The weights are the same."""
     checkpoint_interval: Annotated[int, Field(ge=1)] | None = None
     """Optimizer steps from one checkpoint to the next; None means a tenth of all steps, rounded up. A run
     that is stopped writes one more."""
@@ -202,11 +203,11 @@ class TrainingOptions(Strict):
     """Which adapter is the result: that of the last step, or of the checkpoint (or last step) with the lowest
     `full_valid_loss`."""
 
-    def kept_layers(self, layers: int) -> int | None:
+    def kept_layers(self, layers: int, recompute: Literal["none", "unselected", "all"]) -> int | None:
         """Of how many of `layers` layers a step keeps the activations, as `recompute` says; None: of all."""
-        if self.recompute == "none":
+        if recompute == "none":
             return None
-        if self.recompute == "all" or self.ist is None:
+        if recompute == "all" or self.ist is None:
             return 0
         return max(1, math.floor(self.ist.update_fraction * layers))
 

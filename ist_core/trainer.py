@@ -27,6 +27,7 @@ from ist_core.memory import PeakMemory, memory_advice
 from ist_core.models import BaseModel, HeldModel, default_cache, load_base_model
 from ist_core.objectives.objective import BatchT, ItemT, Settled
 from ist_core.objectives.task import Task, make_task
+from ist_core.planner import Recomputed
 from ist_core.progress import Progress
 from ist_core.records import Emitted, JsonValue, Message, Started, TrainResult
 from ist_core.report import report_of
@@ -125,11 +126,13 @@ class _Run:
         self.check_stop()
         with StepTable(self.output_dir, earlier=checkpoint.steps_csv if checkpoint else None) as table:
             total = total_steps(self.spec, len(examples.training))
-            state, stepper = self._make_state(model, base, task, total)
+            recompute = forecast.recompute()
+            state, stepper = self._make_state(model, base, task, total, recompute)
             self.checkpoints = CheckpointFolder(self.output_dir, identity, state, table)
             if checkpoint:
                 checkpoint.restore(state)
-            self._tell_start(state, examples, total, resumption or messages + examples.messages)
+            messages += examples.messages + forecast.messages(recompute)
+            self._tell_start(state, examples, total, resumption or messages)
             loop = Loop(
                 self.spec,
                 state,
@@ -177,7 +180,12 @@ class _Run:
         return messages
 
     def _make_state(
-        self, model: PeftModel, base: BaseModel, task: Task[ItemT, BatchT], total: int
+        self,
+        model: PeftModel,
+        base: BaseModel,
+        task: Task[ItemT, BatchT],
+        total: int,
+        recompute: Recomputed,
     ) -> tuple[TrainingState, Stepper[ItemT, BatchT]]:
         spec = self.spec
         layers = adapter_layers(model)
@@ -192,7 +200,7 @@ class _Run:
             probe=task.examples.probe,
             total_steps=total,
             rows=len(task.examples.training),
-            kept=spec.kept_layers(len(layers)),
+            kept=spec.kept_layers(len(layers), recompute),
             check_stop=self.check_stop,
         )
         return TrainingState(model, base.tokenizer, layers, stepper.optimizer, ist, self.device), stepper

@@ -5,7 +5,7 @@ from ist_core.planner.devices import Device, cpu, find_device
 from ist_core.planner.families import shape_of
 from ist_core.planner.lengths import Lengths
 from ist_core.planner.memory import Memory
-from ist_core.planner.plan import Plan, Setting, plan
+from ist_core.planner.plan import Plan, Recomputed, Setting, plan
 from ist_core.planner.shape import ModelShape
 
 __all__ = [
@@ -14,6 +14,7 @@ __all__ = [
     "Memory",
     "ModelShape",
     "Plan",
+    "Recomputed",
     "Setting",
     "cpu",
     "find_device",

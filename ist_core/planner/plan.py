@@ -28,6 +28,7 @@ from ist_core.widths import PAIRS_STEP, rounded_width
 MARGIN = 1.2
 """Room for what the prediction may be wrong by."""
 
+Recomputed = Literal["none", "unselected", "all"]
 Verdict = Literal["fits", "tight", "does_not_fit"]
 
 
@@ -64,16 +65,31 @@ class Plan:
     passed: Passed | None
     """Layers that settle and are passed by; None: none."""
     operations_per_token: float
+    recompute: Recomputed
+    """What the spec's `recompute` comes to."""
 
 
 def plan(spec: JobSpec, setting: Setting) -> Plan:
     """Return what the job `spec` would need; nothing is loaded.
+
+    With `recompute: auto`, as few layers compute again as make it fit.
 
     Raises:
         AdapterError: if the adapters' targets are not in the model.
         IstError: if sparse tuning is asked for and there is nothing to choose among.
         EngineError: if bfloat16 is asked for on a GPU that has none.
     """
+    if spec.recompute != "auto":
+        return _plan(spec, setting, spec.recompute)
+    levels: list[Recomputed] = ["none", "all"] if spec.ist is None else ["none", "unselected", "all"]
+    for level in levels[:-1]:
+        found = _plan(spec.model_copy(update={"recompute": level}), setting, level)
+        if found.verdict == "fits":
+            return found
+    return _plan(spec.model_copy(update={"recompute": levels[-1]}), setting, levels[-1])
+
+
+def _plan(spec: JobSpec, setting: Setting, recompute: Recomputed) -> Plan:
     shape, device = setting.shape, setting.device
     _check(spec, shape, device)
     adapters = layer_adapters(shape, spec.adapter)
@@ -142,6 +158,7 @@ def plan(spec: JobSpec, setting: Setting) -> Plan:
         selections=chosen,
         passed=passed,
         operations_per_token=work / step_tokens,
+        recompute=recompute,
     )
 
 

@@ -23,6 +23,21 @@ def test_it_changes_no_weight(
     assert weights_of(tmp_path / "again")
 
 
+def test_it_is_chosen_by_the_memory_there_is(
+    tiny_folder: Path, chat_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = make_spec(tiny_folder, chat_file, ist=IST, max_steps=6)
+    plain = in_one(spec, tmp_path / "plain")
+    auto = spec.model_copy(update={"recompute": "auto"})
+    assert in_one(auto, tmp_path / "enough") == plain
+    monkeypatch.setattr("ist_core.planner.devices.machine_memory", lambda: 1)
+    little = in_one(auto, tmp_path / "little")
+    assert [text for text in little.messages if text not in plain.messages] == [
+        "To fit the memory, all layers compute again for the backward pass"
+    ]
+    assert (little.weights, little.records) == (plain.weights, plain.records)
+
+
 def test_a_resumed_run_ends_with_the_same_weights(tiny_folder: Path, chat_file: Path, tmp_path: Path) -> None:
     spec = make_spec(
         tiny_folder,

@@ -144,7 +144,7 @@ class TrainingParams(TypedDict, total=False):
     max_grad_norm: float
     max_length: int
     precision: Literal["auto", "float32", "bfloat16"]
-    recompute: Literal["none", "unselected", "all"]
+    recompute: Literal["none", "auto", "unselected", "all"]
     checkpoint_interval: int | None
     on_out_of_memory: Literal["fail", "retry"]
     time_limit_minutes: float | None

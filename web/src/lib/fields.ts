@@ -80,7 +80,7 @@ export const ADVANCED: readonly Section[] = [
       { name: "weight_decay", label: "Weight decay", usual: usual(job.weight_decay) },
       { name: "max_grad_norm", label: "Gradient norm at most", usual: usual(job.max_grad_norm) },
       { name: "precision", label: "Precision", kind: "choice", choices: ["auto", "float32", "bfloat16"], usual: job.precision },
-      { name: "recompute", label: "Compute again", kind: "choice", choices: ["none", "unselected", "all"], usual: job.recompute, hint: "less memory, more time" },
+      { name: "recompute", label: "Compute again", kind: "choice", choices: ["none", "auto", "unselected", "all"], usual: job.recompute, hint: "less memory, more time; auto: as the memory needs" },
       { name: "checkpoint_interval", label: "Steps to a checkpoint", usual: "", hint: "empty: a tenth of all" },
       { name: "time_limit_minutes", label: "Time limit in minutes", usual: "" },
       { name: "on_out_of_memory", label: "Out of memory", kind: "choice", choices: ["fail", "retry"], usual: job.on_out_of_memory, hint: "retry: with half the micro-batch" },

@@ -2504,7 +2504,7 @@ export interface components {
              * @default none
              * @enum {string}
              */
-            recompute: "none" | "unselected" | "all";
+            recompute: "none" | "auto" | "unselected" | "all";
             /**
              * Schedule
              * @default linear
@@ -2638,7 +2638,7 @@ export interface components {
              * @default none
              * @enum {string}
              */
-            recompute: "none" | "unselected" | "all";
+            recompute: "none" | "auto" | "unselected" | "all";
             /**
              * Schedule
              * @default linear
@@ -3505,7 +3505,7 @@ export interface components {
              * @default none
              * @enum {string}
              */
-            recompute: "none" | "unselected" | "all";
+            recompute: "none" | "auto" | "unselected" | "all";
             /**
              * Schedule
              * @default linear

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import subprocess
 import sys
 from dataclasses import replace
@@ -15,7 +16,7 @@ from ist_core.planner.config import Config
 from ist_core.planner.devices import cpu, find_device
 from ist_core.planner.families import shape_of
 from ist_core.planner.lengths import Lengths
-from ist_core.planner.plan import Plan, Setting, plan
+from ist_core.planner.plan import MARGIN, Plan, Setting, plan
 from ist_core.planner.throughput import MeasuredRun
 from ist_core.spec import JobSpec
 
@@ -72,6 +73,20 @@ def test_logits_of_a_known_family_are_those_of_a_chunk() -> None:
     assert of(setting, precision="bfloat16").memory.logits == 6 * 128 * 1000 + 2 * 8 * 50 * 64
     other = replace(setting, shape=replace(SHAPE, family="qwen3"))
     assert of(other).memory.logits == 12 * 8 * 50 * 1000
+
+
+def test_as_few_layers_compute_again_as_make_it_fit() -> None:
+    lora: dict[str, Any] = {"ist": None, "recompute": "auto"}
+    sparse: dict[str, Any] = {"recompute": "auto"}
+    long = replace(SETTING, lengths=Lengths.at_limit(100, 512))
+    peaks = {level: of(long, recompute=level).memory.peak for level in ("none", "unselected", "all")}
+    assert peaks["none"] > peaks["unselected"] > peaks["all"]
+    for level, peak in peaks.items():
+        found = of(replace(long, device=cpu(memory_bytes=math.ceil(MARGIN * peak))), **sparse)
+        assert (found.recompute, found.verdict, found.memory.peak) == (level, "fits", peak)
+    little = replace(long, device=cpu(memory_bytes=1))
+    assert [of(little, **keys).recompute for keys in (lora, sparse)] == ["all", "all"]
+    assert of(recompute="unselected").recompute == "unselected"
 
 
 def test_static_tuning_keeps_the_top_layers_only() -> None:
