@@ -77,9 +77,9 @@ def test_logits_of_a_known_family_are_those_of_a_chunk() -> None:
 
 def test_as_few_layers_compute_again_as_make_it_fit() -> None:
     lora: dict[str, Any] = {"ist": None, "recompute": "auto"}
-    sparse: dict[str, Any] = {"recompute": "auto"}
+    sparse: dict[str, Any] = {"ist": {}, "recompute": "auto"}
     long = replace(SETTING, lengths=Lengths.at_limit(100, 512))
-    peaks = {level: of(long, recompute=level).memory.peak for level in ("none", "unselected", "all")}
+    peaks = {level: of(long, ist={}, recompute=level).memory.peak for level in ("none", "unselected", "all")}
     assert peaks["none"] > peaks["unselected"] > peaks["all"]
     for level, peak in peaks.items():
         found = of(replace(long, device=cpu(memory_bytes=math.ceil(MARGIN * peak))), **sparse)
