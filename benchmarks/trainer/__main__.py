@@ -16,7 +16,7 @@ from pathlib import Path
 
 import torch
 
-from benchmarks.trainer import quality, quality_summary, roster, workload
+from benchmarks.trainer import quality_summary, roster, workload
 from benchmarks.trainer.process import running
 from benchmarks.trainer.report import table
 from benchmarks.trainer.results import DataSet, Results
@@ -41,7 +41,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--steps", type=int, default=STEPS, help="steps that are timed (default: %(default)s)"
     )
     parser.add_argument("--output", type=Path, default=OUTPUT, help="the JSON file (default: %(default)s)")
+    parser.add_argument(
+        "--stored",
+        action="store_true",
+        help="measure nothing: the JSON file's figures, and the quality study's",
+    )
     given = parser.parse_args(arguments)
+    if given.stored:
+        return _finish(Results.from_json(json.loads(given.output.read_text(encoding="utf-8"))), given.output)
     contenders = roster.ours(given.precision)
     others = [*contenders[1:], *roster.probing(given.precision), *roster.peers(), *roster.trl_candidates()]
     chosen = [other for other in others if re.search(given.only, other.name)]
@@ -53,9 +60,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         steps=1 if given.quick else given.steps,
         warm=1 if given.quick else WARM,
     )
+    return _finish(results, given.output)
+
+
+def _finish(results: Results, output: Path) -> int:
+    results.quality = quality_summary.summary()
     print(table(results))
-    given.output.parent.mkdir(parents=True, exist_ok=True)
-    given.output.write_text(json.dumps(results.as_json(), indent=1) + "\n", encoding="utf-8")
+    output.parent.mkdir(parents=True, exist_ok=True)
+    output.write_text(json.dumps(results.as_json(), indent=1) + "\n", encoding="utf-8")
     return 1 if any(found.missing for found in results.data_sets) else 0
 
 
@@ -80,7 +92,6 @@ def run(
         work = workload.make(name, files, rows=rows, held_out=64, batch_size=BATCH)
         sizes = [example.length for batch in work.batches for example in batch]
         found = DataSet(name, BATCH, sum(sizes) / len(sizes))
-        found.quality = quality_summary.summary() if name == quality.SET else []
         results.data_sets.append(found)
         with tempfile.TemporaryDirectory(prefix="bench-trainer-") as place:
             folder = Path(place)

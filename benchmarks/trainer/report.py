@@ -22,7 +22,7 @@ def table(results: Results) -> str:
         for target in results.targets()
     ]
     missing = [item for found in results.data_sets for item in found.missing.items()]
-    parts += [quality_summary.table(found.quality, f"Quality, {found.name}") for found in results.data_sets]
+    parts += [quality_summary.table(results.quality)]
     parts += [
         section("Targets", ("value", "target", "met"), rows),
         section("Not measured", ("why",), missing),

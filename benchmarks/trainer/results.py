@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 
 from benchmarks.table import Target
 from benchmarks.trainer.roster import LATER, LORA_CAPPED, OURS, PAPER, PROBES, TRL_DEFAULT
@@ -24,8 +24,6 @@ class DataSet:
     figures: list[Figures] = field(default_factory=list)
     missing: dict[str, str] = field(default_factory=dict)
     """Why a contender has no figures."""
-    quality: list[dict[str, Any]] = field(default_factory=list)
-    """The quality study's summary, where it was made on this data set."""
 
     def targets(self) -> Iterator[Target]:
         """A row for each."""
@@ -43,8 +41,6 @@ class DataSet:
         )
         yield self._memory(lora, ist)
         yield self._frontier(ist)
-        yield self._wall_clock(OURS, cap=None, target=1.0)
-        yield self._wall_clock(LORA_CAPPED, cap=0.5, target=0.7)
         shares = [it.probe_share for it in ist if not it.name.endswith(PROBES)]
         yield self._at_most("time on importance scores, highest of IST's", max(shares, default=None), 0.02)
 
@@ -66,6 +62,46 @@ class DataSet:
         value = sum(beaten) / len(beaten) if beaten else None
         return self._at_least("share of LoRA's time-memory frontier that lies below IST's", value, 1)
 
+    def _find(self, name: str) -> Figures | None:
+        return next((found for found in self.figures if found.name == name), None)
+
+    def _at_least(self, name: str, value: float | None, target: float) -> Target:
+        full = f"{self.name}: {name}"
+        return Target(full, value, f">= {target:g}", met=value is not None and value >= target)
+
+    def _at_most(self, name: str, value: float | None, target: float) -> Target:
+        return _at_most(f"{self.name}: {name}", value, target)
+
+    def as_json(self) -> dict[str, Any]:
+        """This data set's part of the file."""
+        return {
+            "batch_size": self.batch_size,
+            "mean_tokens": self.mean_tokens,
+            "contenders": [found.row() for found in self.figures],
+            "missing": self.missing,
+        }
+
+
+@dataclass
+class Results:
+    """One run."""
+
+    machine: dict[str, object]
+    versions: Mapping[str, str]
+    data_sets: list[DataSet] = field(default_factory=list)
+    quality: list[dict[str, Any]] = field(default_factory=list)
+    """The quality study's summary."""
+    seconds: float = 0.0
+
+    def targets(self) -> list[Target]:
+        """A row for each data set and target, and what the quality study says."""
+        speed = [target for found in self.data_sets for target in found.targets()]
+        return [
+            *speed,
+            self._wall_clock(OURS, cap=None, target=1.0),
+            self._wall_clock(LORA_CAPPED, cap=0.5, target=0.7),
+        ]
+
     def _wall_clock(self, beside: str, *, cap: float | None, target: float) -> Target:
         """Time to the loss that LoRA ends with, over the time of `beside`, LoRA or LoRA under a cap."""
         rows = {(row["contender"], row["budget"]): row for row in self.quality}
@@ -80,42 +116,7 @@ class DataSet:
             reached = [seconds for seconds in allowed if seconds is not None]
             value = min(reached) / other["seconds"] if reached else None
         under = "" if cap is None else f", both at a cap of {cap:g} of LoRA's peak"
-        return self._at_most(f"time to LoRA's held-out loss, best IST over LoRA{under}", value, target)
-
-    def _find(self, name: str) -> Figures | None:
-        return next((found for found in self.figures if found.name == name), None)
-
-    def _at_least(self, name: str, value: float | None, target: float) -> Target:
-        full = f"{self.name}: {name}"
-        return Target(full, value, f">= {target:g}", met=value is not None and value >= target)
-
-    def _at_most(self, name: str, value: float | None, target: float) -> Target:
-        full = f"{self.name}: {name}"
-        return Target(full, value, f"<= {target:g}", met=value is not None and value <= target)
-
-    def as_json(self) -> dict[str, Any]:
-        """This data set's part of the file."""
-        return {
-            "batch_size": self.batch_size,
-            "mean_tokens": self.mean_tokens,
-            "contenders": [found.row() for found in self.figures],
-            "missing": self.missing,
-            "quality": self.quality,
-        }
-
-
-@dataclass
-class Results:
-    """One run."""
-
-    machine: dict[str, object]
-    versions: Mapping[str, str]
-    data_sets: list[DataSet] = field(default_factory=list)
-    seconds: float = 0.0
-
-    def targets(self) -> list[Target]:
-        """A row for each data set and target."""
-        return [target for found in self.data_sets for target in found.targets()]
+        return _at_most(f"time to LoRA's held-out loss, best IST over LoRA{under}", value, target)
 
     def as_json(self) -> dict[str, Any]:
         """The file's content."""
@@ -125,7 +126,27 @@ class Results:
             "seconds": self.seconds,
             "targets": [target.row() for target in self.targets()],
             "data_sets": {found.name: found.as_json() for found in self.data_sets},
+            "quality": self.quality,
         }
+
+    @classmethod
+    def from_json(cls, content: dict[str, Any]) -> Self:
+        """Return what `as_json` wrote."""
+        sets = [
+            DataSet(
+                name,
+                found["batch_size"],
+                found["mean_tokens"],
+                [Figures(**row) for row in found["contenders"]],
+                found["missing"],
+            )
+            for name, found in content["data_sets"].items()
+        ]
+        return cls(content["machine"], content["versions"], sets, content["quality"], content["seconds"])
+
+
+def _at_most(name: str, value: float | None, target: float) -> Target:
+    return Target(name, value, f"<= {target:g}", met=value is not None and value <= target)
 
 
 def _speed(found: Figures) -> float:

@@ -145,10 +145,10 @@ def test_each_contender_is_judged_at_its_best_rate(tmp_path: Path) -> None:
     assert rows["IST static 0.25", "steps"]["verdict"] == "worse"
     assert rows["IST static 0.25", "time"]["seconds_to_loss"] == 300.0
 
-    found = data_set()
-    found.quality = list(rows.values())
-    told = targets(found)
+    found = Results({}, {}, [data_set()], list(rows.values()))
+    told = {target.name: (target.value, target.met) for target in found.targets()}
     assert told["time to LoRA's held-out loss, best IST over LoRA"] == (0.5, True)
     capped = told["time to LoRA's held-out loss, best IST over LoRA, both at a cap of 0.5 of LoRA's peak"]
     assert capped == (0.75, False)
-    assert "better" in table(Results({}, {}, [found]))
+    assert "better" in table(found)
+    assert Results.from_json(json.loads(json.dumps(found.as_json()))) == found
