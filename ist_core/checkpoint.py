@@ -14,7 +14,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -51,10 +53,19 @@ class Manifest(Strict):
     files: dict[str, str]
 
 
+@dataclass(frozen=True, slots=True)
+class _Unfinished:
+    """A checkpoint whose files are written, and not yet known to be on the disk."""
+
+    step: int
+    whole: Future[None]
+
+
 class CheckpointFolder:
     """Writes a run's checkpoints into its output folder, one after the other, and keeps the newest two.
 
-    Where the best one is to be the result, it is kept, too.
+    A thread takes a checkpoint to its end while the next steps are made: `begin` writes all that they change,
+    `finish` tells that it is whole. Where the best one is to be the result, it is kept, too.
     Checkpoints of later steps, which an earlier run has left in the folder, give way to this run's.
     """
 
@@ -65,52 +76,89 @@ class CheckpointFolder:
         self._identity = identity
         self._state = state
         self._table = table
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
+        self._unfinished: _Unfinished | None = None
         self.newest: str | None = None
-        """The latest checkpoint that this run wrote, as a path inside the output folder."""
+        """The latest whole checkpoint that this run wrote, as a path inside the output folder."""
         self.newest_step: int | None = None
+        """Of the latest checkpoint that this run began."""
 
-    def write(self, progress: Progress, snapshot: Snapshot) -> str:
-        """Write the checkpoint of the step just finished; return its path inside the output folder.
+    def begin(self, progress: Progress, snapshot: Snapshot) -> None:
+        """Begin the checkpoint of the step just finished; the one before must be finished.
 
         Raises:
             StorageError: if it cannot be written; earlier ones are as they were.
         """
-        name = f"{CHECKPOINTS_DIR}/{_name(progress.steps)}"
+        step = progress.steps
+        with storing(*self._names(step)), ExitStack() as stack:
+            folder = stack.enter_context(whole_folder(self._output_dir / _path(step)))
+            self._fill(folder, progress, snapshot)
+            manifest = self._manifest(progress, snapshot)
+            best = progress.standing.best_step if self._state.best else None
+            whole = self._thread.submit(self._complete, stack.pop_all(), folder, manifest, step, best)
+        self._unfinished, self.newest_step = _Unfinished(step, whole), step
+
+    def finish(self, *, wait: bool) -> str | None:
+        """Return the path of the checkpoint that was begun, inside the output folder, once it is whole.
+
+        None: there is none, it was returned already, or, unless one waits, it takes longer.
+
+        Raises:
+            StorageError: if it cannot be written; earlier ones are as they were.
+        """
+        if (unfinished := self._unfinished) is None or not (wait or unfinished.whole.done()):
+            return None
+        self._unfinished = None
+        with storing(*self._names(unfinished.step)):
+            unfinished.whole.result()
+        self.newest = _path(unfinished.step)
+        return self.newest
+
+    def _names(self, step: int) -> tuple[str, str]:
+        """What is written, and what to do when that fails."""
         before = f"{self.newest} is whole" if self.newest else "this run has written none"
-        then = f"resume from the one before: {before}"
-        with storing(f"the checkpoint of step {progress.steps}", then=then):
-            with whole_folder(self._output_dir / name) as folder:
-                self._fill(folder, progress, snapshot)
-            self._prune(progress)
-        self.newest, self.newest_step = name, progress.steps
-        return name
+        return f"the checkpoint of step {step}", f"resume from the one before: {before}"
 
     def _fill(self, folder: Path, progress: Progress, snapshot: Snapshot) -> None:
-        state, identity = self._state, self._identity
-        save_adapter(state.model, state.tokenizer, folder)
+        """Write all files but the manifest."""
+        state = self._state
+        earlier = self._output_dir / self.newest / ADAPTER_DIR if self.newest else None
+        save_adapter(state.model, state.tokenizer, folder, earlier=earlier)
         save_file(state.tensors(snapshot), folder / _STATE)
         if state.best and progress.standing.best_step != progress.steps:
             save_file(state.best, folder / _BEST)
         self._table.copy_to(folder)
-        manifest = {
+
+    def _manifest(self, progress: Progress, snapshot: Snapshot) -> dict[str, Any]:
+        """Return the manifest without the files."""
+        identity = self._identity
+        return {
             "version": 1,
             "spec": identity.spec.model_dump(mode="json"),
             "data": identity.data,
             "environment": identity.environment,
             "progress": asdict(progress),
             "ist": snapshot.ist,
-            "files": _digests(folder),
         }
-        text = json.dumps(manifest, indent=1, ensure_ascii=False, allow_nan=False)
-        (folder / _MANIFEST).write_text(text + "\n", encoding="utf-8")
 
-    def _prune(self, progress: Progress) -> None:
+    def _complete(
+        self, partial: ExitStack, folder: Path, manifest: dict[str, Any], step: int, best: int | None
+    ) -> None:
+        """Write the manifest, and give the folder its name, in the thread."""
+        with partial:
+            text = json.dumps(
+                manifest | {"files": _digests(folder)}, indent=1, ensure_ascii=False, allow_nan=False
+            )
+            (folder / _MANIFEST).write_text(text + "\n", encoding="utf-8")
+        self._prune(step, best)
+
+    def _prune(self, step: int, best: int | None) -> None:
         folder = self._output_dir / CHECKPOINTS_DIR
         names = {path: path.name.removeprefix("step-") for path in folder.glob("step-*")}
         found = {int(number): path for path, number in names.items() if number.isdecimal()}
-        kept = set(sorted(number for number in found if number <= progress.steps)[-_KEPT:])
-        if self._state.best and progress.standing.best_step is not None:
-            kept.add(progress.standing.best_step)
+        kept = set(sorted(number for number in found if number <= step)[-_KEPT:])
+        if best is not None:
+            kept.add(best)
         for number in found.keys() - kept:
             remove_whole(found[number])
 
@@ -183,7 +231,7 @@ class Checkpoint:
         except (FileNotFoundError, NotADirectoryError) as error:
             raise self._refusal(
                 f"is no checkpoint: it has no {_MANIFEST}; give a folder such as "
-                f"{CHECKPOINTS_DIR}/{_name(100)} that a run wrote"
+                f"{_path(100)} that a run wrote"
             ) from error
         try:
             # Python's own parser returns every float as it was written.
@@ -198,6 +246,10 @@ class Checkpoint:
 
 def _name(step: int) -> str:
     return f"step-{step:06d}"
+
+
+def _path(step: int) -> str:
+    return f"{CHECKPOINTS_DIR}/{_name(step)}"
 
 
 def _digests(folder: Path) -> dict[str, str]:

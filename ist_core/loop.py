@@ -60,6 +60,7 @@ class Loop(Generic[ItemT, BatchT]):
         self._check_stop = check_stop
         self._earlier_peak = progress.peak_memory_bytes
         self._metrics: dict[str, float] = {}
+        self._checkpointed: dict[str, float] = {}
         # A run that is stopped while both models answer then goes on with the answers.
         self._answers_follow = spec.evaluation is not None and spec.evaluation.rows > 0
 
@@ -85,6 +86,7 @@ class Loop(Generic[ItemT, BatchT]):
                 self._tell_of_settling()
                 self._tell()
                 self._tell_of_warmup(total)
+                self._tell_of_checkpoint(wait=False)
                 if self._progress.steps % interval == 0 and self._progress.steps < total:
                     self._checkpoint()
             if self._answers_follow and self._progress.steps > first:
@@ -93,6 +95,8 @@ class Loop(Generic[ItemT, BatchT]):
             if self._progress.steps > first:
                 self._checkpoint()
             raise
+        finally:
+            self._tell_of_checkpoint(wait=True)
 
     def _measure_before(self) -> None:
         begin = time.perf_counter()
@@ -159,10 +163,17 @@ class Loop(Generic[ItemT, BatchT]):
             self._emit(Message(text, data={"step": ist.warmup_steps, "layers": settled.layers}))
 
     def _checkpoint(self) -> None:
-        """Write the checkpoint of the latest step, unless that is done."""
+        """Begin the checkpoint of the latest step, unless that is done."""
         if self._checkpoints.newest_step != self._progress.steps:
-            path = self._checkpoints.write(self._progress, self._snapshot)
-            self._emit(Checkpointed(self._progress.steps, path, self._metrics))
+            self._tell_of_checkpoint(wait=True)
+            self._checkpoints.begin(self._progress, self._snapshot)
+            self._checkpointed = self._metrics
+
+    def _tell_of_checkpoint(self, *, wait: bool) -> None:
+        """Tell of the checkpoint that was begun last, once it is whole."""
+        step, path = self._checkpoints.newest_step, self._checkpoints.finish(wait=wait)
+        if step is not None and path is not None:
+            self._emit(Checkpointed(step, path, self._checkpointed))
 
 
 def _batches(examples: Sequence[ItemT], spec: JobSpec, total: int) -> Iterator[list[ItemT]]:

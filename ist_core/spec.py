@@ -151,7 +151,7 @@ class IstSpec(Strict):
     @model_validator(mode="after")
     def _settles_once(self) -> Self:
         if self.policy == "settling" and self.hold != "auto":
-            raise ValueError("policy 'settling' selects once; leave hold out")
+            raise conflict("ist.hold", "policy 'settling' selects once; leave hold out")
         return self
 
     @model_validator(mode="after")

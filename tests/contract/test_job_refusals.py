@@ -55,6 +55,7 @@ from tests.contract.errors import JOBS, check_error, check_job_refused
         ({"ist": {"warmup_steps": "some"}}, "invalid_value", "ist.warmup_steps", "'auto'"),
         ({"ist": {"warmup_steps": -1}}, "invalid_value", "ist.warmup_steps", "'auto'"),
         ({"ist": {"hold": 0}}, "invalid_value", "ist.hold", "greater than or equal to 1, or must be 'auto'"),
+        ({"ist": {"hold": 5}}, "conflicting_parameters", "ist.hold", "selects once; leave hold out"),
         ({"ist": {"runs": 3}}, "invalid_value", "ist.runs", "must be 1 or 2"),
         ({"ist": {"optimizer_state": "drop"}}, "invalid_value", "ist.optimizer_state", "'reset' or "),
         (

@@ -49,7 +49,7 @@ def test_a_job_that_needs_too_much_says_so_with_the_planners_advice(service: Ser
     assert job.state is State.FAILED, service.log()
     assert job.error == {
         "code": "out_of_memory",
-        "message": "the device ran out of memory; set micro_batch_size to 32",
+        "message": "the device ran out of memory; set micro_batch_size to 16",
         "param": "micro_batch_size",
     }
     assert job.attempt == 1
