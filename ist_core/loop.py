@@ -11,7 +11,7 @@ from typing import Generic
 
 from ist_core.artifacts import StepTable
 from ist_core.batches import epoch_order
-from ist_core.checkpoint import CheckpointFolder
+from ist_core.checkpoint_folder import CheckpointFolder
 from ist_core.memory import PeakMemory
 from ist_core.objectives.objective import BatchT, ItemT
 from ist_core.progress import Progress, active_layers
