@@ -11,7 +11,7 @@ from typing import Generic
 
 from ist_core.artifacts import StepTable
 from ist_core.batches import epoch_order
-from ist_core.checkpoint_folder import CheckpointFolder
+from ist_core.checkpoint import CheckpointFolder
 from ist_core.memory import PeakMemory
 from ist_core.objectives.objective import BatchT, ItemT
 from ist_core.progress import Progress, active_layers
@@ -60,7 +60,6 @@ class Loop(Generic[ItemT, BatchT]):
         self._check_stop = check_stop
         self._earlier_peak = progress.peak_memory_bytes
         self._metrics: dict[str, float] = {}
-        self._checkpointed: dict[str, float] = {}
         # A run that is stopped while both models answer then goes on with the answers.
         self._answers_follow = spec.evaluation is not None and spec.evaluation.rows > 0
 
@@ -86,7 +85,6 @@ class Loop(Generic[ItemT, BatchT]):
                 self._tell_of_settling()
                 self._tell()
                 self._tell_of_warmup(total)
-                self._tell_of_checkpoint(wait=False)
                 if self._progress.steps % interval == 0 and self._progress.steps < total:
                     self._checkpoint()
             if self._answers_follow and self._progress.steps > first:
@@ -95,8 +93,6 @@ class Loop(Generic[ItemT, BatchT]):
             if self._progress.steps > first:
                 self._checkpoint()
             raise
-        finally:
-            self._tell_of_checkpoint(wait=True)
 
     def _measure_before(self) -> None:
         begin = time.perf_counter()
@@ -163,17 +159,10 @@ class Loop(Generic[ItemT, BatchT]):
             self._emit(Message(text, data={"step": ist.warmup_steps, "layers": settled.layers}))
 
     def _checkpoint(self) -> None:
-        """Begin the checkpoint of the latest step, unless that is done."""
+        """Write the checkpoint of the latest step, unless that is done."""
         if self._checkpoints.newest_step != self._progress.steps:
-            self._tell_of_checkpoint(wait=True)
-            self._checkpoints.begin(self._progress, self._snapshot)
-            self._checkpointed = self._metrics
-
-    def _tell_of_checkpoint(self, *, wait: bool) -> None:
-        """Tell of the checkpoint that was begun last, once it is whole."""
-        step, path = self._checkpoints.newest_step, self._checkpoints.finish(wait=wait)
-        if step is not None and path is not None:
-            self._emit(Checkpointed(step, path, self._checkpointed))
+            path = self._checkpoints.write(self._progress, self._snapshot)
+            self._emit(Checkpointed(self._progress.steps, path, self._metrics))
 
 
 def _batches(examples: Sequence[ItemT], spec: JobSpec, total: int) -> Iterator[list[ItemT]]:
