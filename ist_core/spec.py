@@ -157,9 +157,10 @@ class IstSpec(Strict):
     @model_validator(mode="after")
     def _paper_is_the_paper(self) -> Self:
         if self.mode == "paper" and (self.policy, self.scorer) != ("importance", "suppression"):
-            raise ValueError(
+            raise conflict(
+                "ist.mode",
                 f"mode 'paper' has the policy 'importance' and the scorer 'suppression', not {self.policy!r} "
-                f"and {self.scorer!r}; use mode 'standard'"
+                f"and {self.scorer!r}; use mode 'standard'",
             )
         return self
 

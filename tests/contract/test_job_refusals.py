@@ -60,9 +60,9 @@ from tests.contract.errors import JOBS, check_error, check_job_refused
         ({"ist": {"optimizer_state": "drop"}}, "invalid_value", "ist.optimizer_state", "'reset' or "),
         (
             {"ist": {"mode": "paper", "policy": "lisa"}},
-            "invalid_value",
-            "ist",
-            "ist: mode 'paper' has the policy 'importance' and the scorer 'suppression', not 'lisa'",
+            "conflicting_parameters",
+            "ist.mode",
+            "mode 'paper' has the policy 'importance' and the scorer 'suppression', not 'lisa'",
         ),
         ({"ist": "on"}, "invalid_value", "ist", "ist: must be an object"),
         ({"learning_rat": 0.1}, "unknown_parameter", "learning_rat", "did you mean 'learning_rate'"),
