@@ -1,4 +1,4 @@
-"""When what settled layers make of a row is worth keeping, and of which models it can be kept (no torch).
+"""Rules of settled layers: when what they make of a row is worth keeping, and of which models (no torch).
 
 Both the engine (`ist_core/prefix.py`) and the planner go by it.
 """
@@ -12,6 +12,9 @@ FAMILIES = frozenset(
     {"gemma", "llama", "mistral", "mixtral", "olmo2", "phi3", "qwen2", "qwen3", "qwen3_moe", "smollm3"}
 )
 """Families whose layers hand on one tensor, and get nothing else that depends on the layers below."""
+
+SHARE_SLACK = 1e-9
+"""Of a share of the importance, by which sums of equal parts miss it in rounding."""
 
 _WORTH_KEEPING = 1.25
 """Epochs after the warm-up from which on it pays to keep what settled layers make of a row: making it, of one

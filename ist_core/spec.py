@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from types import MappingProxyType
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
@@ -75,10 +73,6 @@ MethodSpec = Annotated[SupervisedSpec | DpoSpec, Field(discriminator="type")]
 
 
 Policy = Literal["settling", "importance", "random", "static", "lisa", "contiguous", "depth"]
-WARMUP_SHARES: Mapping[Policy, float] = MappingProxyType(
-    {"settling": 1 / 3, "importance": 0.1, "contiguous": 0.1, "depth": 0.1}
-)
-"""standard mode: the share of a run's steps that update all layers first, where the user does not say."""
 
 
 class IstSpec(Strict):

@@ -21,6 +21,7 @@ from ist_core.ist.record import IstRecord, entropy
 from ist_core.ist.scorers import GradientNorms, ProbeReport, Scorer, make_scorer
 from ist_core.ist.selection import IstState, Selection
 from ist_core.ist.truncation import Truncation
+from ist_core.schedule import warmup_steps
 from ist_core.spec import IstSpec
 
 
@@ -125,7 +126,7 @@ class IST:
         Raises:
             IstError: if it is to be a share of the steps and their number is not known.
         """
-        return self._selection.warmup_steps(self._total_steps)
+        return warmup_steps(self.spec, self._total_steps)
 
     def begin(
         self,
@@ -172,7 +173,7 @@ class IST:
         if not self._begun:
             self.begin()
         started = time.perf_counter()
-        probe = self._probe_if_due()
+        probe = self._score_if_due()
         probed = time.perf_counter()
         active = self._selection.select(warmup_steps=self.warmup_steps)
         self._freezer.hold(active)
@@ -243,7 +244,7 @@ class IST:
 
         self._watched = optimizer.register_step_pre_hook(see)
 
-    def _probe_if_due(self) -> ProbeReport | None:
+    def _score_if_due(self) -> ProbeReport | None:
         if not self._selection.scores_move():
             return None
         if self._gradients is not None:

@@ -12,7 +12,7 @@ from ist_core.ist.policies import make_policy
 from ist_core.ist.probe import Probe
 from ist_core.ist.sampler import STATE_BYTES, LayerSampler
 from ist_core.ist.scorers import GradientNorms, GradientState, ProbeReport, Scorer
-from ist_core.spec import WARMUP_SHARES, IstSpec
+from ist_core.spec import IstSpec
 
 _VERSION = 1
 
@@ -68,27 +68,6 @@ class Selection:
     def bytes(self) -> int:
         """What the scores and the sampler take."""
         return self._scores.numel() * self._scores.element_size() + STATE_BYTES
-
-    def warmup_steps(self, total_steps: int | None) -> int:
-        """Return how many steps update every layer before the policy selects.
-
-        Raises:
-            IstError: if it is to be a share of the steps and their number is not known.
-        """
-        spec = self._spec
-        if spec.mode == "paper":
-            return 0
-        if spec.warmup_steps != "auto":
-            return spec.warmup_steps
-        share = WARMUP_SHARES.get(spec.policy, 0.0)
-        if not share:
-            return 0
-        if total_steps is None:
-            raise IstError(
-                "warmup_steps 'auto' is a share of all steps: give total_steps, or a number of warmup_steps",
-                param="total_steps",
-            )
-        return math.ceil(share * total_steps)
 
     def scores_move(self) -> bool:
         """Whether the scores move before the next step."""

@@ -20,10 +20,10 @@ import random
 from dataclasses import dataclass
 from functools import lru_cache
 
-from ist_core.spec import WARMUP_SHARES, IstSpec
+from ist_core.schedule import warmup_steps
+from ist_core.settled import SHARE_SLACK
+from ist_core.spec import IstSpec
 
-_SLACK = 1e-9
-"""As in ist_core/ist/policies/settling.py."""
 _DRAWS = 2000
 _SEED = 0
 
@@ -58,7 +58,7 @@ def selections(ist: IstSpec | None, *, layers: int, steps: int) -> Selections:
     if ist is None:
         return Selections(whole, whole, whole, layers, 0, 0)
     count = _count(ist, layers)
-    warmup = min(steps, _warmup_steps(ist, steps))
+    warmup = min(steps, warmup_steps(ist, steps))
     share = warmup / steps
     settles = ist.policy in ("static", "settling")
     later = None if warmup == steps else Selection(count if settles else layers, count)
@@ -73,16 +73,8 @@ def selections(ist: IstSpec | None, *, layers: int, steps: int) -> Selections:
 
 def _count(ist: IstSpec, layers: int) -> int:
     if ist.policy == "settling":
-        return max(1, math.ceil((ist.update_fraction - _SLACK) * layers))
+        return max(1, math.ceil((ist.update_fraction - SHARE_SLACK) * layers))
     return max(1, math.floor(ist.update_fraction * layers))
-
-
-def _warmup_steps(ist: IstSpec, steps: int) -> int:
-    if ist.mode == "paper":
-        return 0
-    if ist.warmup_steps != "auto":
-        return ist.warmup_steps
-    return math.ceil(WARMUP_SHARES.get(ist.policy, 0.0) * steps)
 
 
 def _hold(ist: IstSpec) -> int:

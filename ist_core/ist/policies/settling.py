@@ -15,9 +15,7 @@ import torch
 from torch import Tensor
 
 from ist_core.ist.sampler import LayerSampler
-
-_SLACK = 1e-9
-"""Of the importance: sums of equal parts miss their share by rounding."""
+from ist_core.settled import SHARE_SLACK
 
 
 class Settling:
@@ -33,7 +31,7 @@ class Settling:
         """Return the layers of the one selection."""
         layers = len(scores)
         held = torch.sigmoid(scores).flip(0).cumsum(0)
-        enough = held >= (self._share - _SLACK) * held[-1]
+        enough = held >= (self._share - SHARE_SLACK) * held[-1]
         count = int(enough.nonzero()[0]) + 1
         return tuple(range(layers - count, layers))
 
