@@ -40,9 +40,9 @@ class Keeping:
         if not self._depth:
             return
         active = range(len(self._indices)) if record is None else record.active
-        selected = [self._indices[position] for position in active]
+        selected = {self._indices[position] for position in active}
         # The backward pass does not reach the layers below the lowest selected one: they keep nothing.
-        reached = range(selected[0], self._depth)
+        reached = range(min(selected), self._depth)
         wanted = sorted(reached, key=lambda index: (index in selected, index), reverse=True)
         self._set(wanted[self._kept :])
 

@@ -24,6 +24,7 @@ from torch import Tensor
 from ist_core.hidden_states import HiddenStates, Tokens
 from ist_core.ist import decoder_layers
 from ist_core.keeping import drops_out
+from ist_core.kernels.forwards import replace
 from ist_core.settled import FAMILIES
 
 
@@ -67,9 +68,10 @@ class Prefix:
         )
         self._given: Tensor | None = None
         self._looking = False
-        self._layers = list(stack)[: depth + 1]
-        for index, layer in enumerate(self._layers):
-            layer.__dict__["forward"] = self._forward(index, layer.forward)
+        self._restore = [
+            replace(layer, self._forward(index, layer.forward))
+            for index, layer in enumerate(stack[: depth + 1])
+        ]
 
     @property
     def rows(self) -> int:
@@ -100,8 +102,8 @@ class Prefix:
 
     def release(self) -> None:
         """Give every layer its own forward back, and the disk its space."""
-        for layer in self._layers:
-            del layer.__dict__["forward"]
+        for restore in self._restore:
+            restore()
         self._kept.close()
 
     def _states(self, row: Tokens) -> Tensor:

@@ -7,6 +7,7 @@ suppression, switched-off adapters and generation work as ever.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, cast
 
 from peft import PeftModel
@@ -16,7 +17,7 @@ from transformers import PreTrainedModel
 
 from ist_core.kernels.attention import LONGEST, rotary_attention
 from ist_core.kernels.families import is_hooked, known_classes
-from ist_core.kernels.forwards import Forward
+from ist_core.kernels.forwards import Forward, replace
 from ist_core.kernels.lora import Projection, lora_linear
 from ist_core.kernels.mlp import gated_mlp
 from ist_core.kernels.norm import rms_norm
@@ -30,7 +31,7 @@ class FastPaths:
     """
 
     def __init__(self, model: PeftModel) -> None:
-        self._changed: list[nn.Module] = []
+        self._restore: list[Callable[[], None]] = []
         # peft types the base as a bare Module.
         classes = known_classes(cast("PreTrainedModel", model.get_base_model()))
         for module in model.modules():
@@ -48,17 +49,16 @@ class FastPaths:
     @property
     def changed(self) -> int:
         """How many modules have a fast path."""
-        return len(self._changed)
+        return len(self._restore)
 
     def release(self) -> None:
         """Give every module its own forward back."""
-        for module in self._changed:
-            del module.__dict__["forward"]
-        self._changed = []
+        for restore in self._restore:
+            restore()
+        self._restore = []
 
     def _set(self, module: nn.Module, forward: Forward) -> None:
-        module.__dict__["forward"] = forward
-        self._changed.append(module)
+        self._restore.append(replace(module, forward))
 
 
 def _norm(module: Any, plain: Forward) -> Forward:

@@ -15,6 +15,8 @@ import torch
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
+from ist_core.kernels.forwards import replace
+
 _AGAIN: ContextVar[bool] = ContextVar("recomputing", default=False)
 
 
@@ -31,11 +33,11 @@ class Recompute:
     """
 
     def __init__(self, layers: nn.ModuleList, *, random: bool) -> None:
-        self._layers = list(layers)
         self._random = random
         self._chosen: frozenset[int] = frozenset()
-        for index, layer in enumerate(self._layers):
-            layer.__dict__["forward"] = self._forward(index, layer.forward)
+        self._restore = [
+            replace(layer, self._forward(index, layer.forward)) for index, layer in enumerate(layers)
+        ]
 
     def choose(self, layers: Collection[int]) -> None:
         """Let the layers at these positions compute again, and no others."""
@@ -43,8 +45,8 @@ class Recompute:
 
     def release(self) -> None:
         """Give every layer its own forward back."""
-        for layer in self._layers:
-            del layer.__dict__["forward"]
+        for restore in self._restore:
+            restore()
 
     def _forward(self, index: int, plain: Any) -> Any:
         def forward(*args: Any, **kwargs: Any) -> Any:
