@@ -23,7 +23,9 @@ from typing import Any
 
 import httpx
 
+from benchmarks.jobs import upload, wait
 from benchmarks.live.stack import Stack, running
+from benchmarks.table import Target
 from ist_core.catalog import SMOLLM2
 
 Start = dict[str, float]
@@ -47,7 +49,8 @@ def main() -> int:
     parser.add_argument("--batch", type=int, default=1, help="rows a step (default: %(default)s)")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as place, running(Path(place)) as stack:
-        file_id = _upload(stack)
+        with _client(stack) as client:
+            file_id = upload(client, ROWS)
         body = _body(given.model, file_id, given.batch)
         with _worker(stack, warm=False):
             _start(stack, body)  # converts the base model, which no later start has to
@@ -89,8 +92,8 @@ def _results(model: str, cold: list[Start], warm: list[Start]) -> dict[str, Any]
     }
 
 
-def _target(name: str, ratio: float) -> dict[str, Any]:
-    return {"name": name, "value": ratio, "target": f"<= {TARGET}", "met": ratio <= TARGET}
+def _target(name: str, ratio: float) -> dict[str, object]:
+    return Target(name, ratio, f"<= {TARGET}", met=ratio <= TARGET).row()
 
 
 def _pair(stack: Stack, body: dict[str, Any]) -> tuple[Start, Start]:
@@ -105,35 +108,18 @@ def _pair(stack: Stack, body: dict[str, Any]) -> tuple[Start, Start]:
 def _start(stack: Stack, body: dict[str, Any]) -> Start:
     """Submit a job and see it to its end; seconds from the submit to its first step."""
     time.sleep(WARM_SECONDS)
-    with httpx.Client(base_url=stack.url, headers=stack.headers, timeout=60) as client:
+    with _client(stack) as client:
         submitted = time.time()
         job_id = client.post("/v1/fine_tuning/jobs", json=body).raise_for_status().json()["id"]
-        _wait(client, job_id)
+        wait(client, job_id, seconds=WAIT_SECONDS, poll_seconds=POLL_SECONDS)
         told = client.get(f"/v1/fine_tuning/jobs/{job_id}/metrics", params={"keys": "step_seconds"})
         first = told.raise_for_status().json()
     ends = first["time"][0] - submitted
     return {"begins": ends - first["series"]["step_seconds"][0], "ends": ends}
 
 
-def _wait(client: httpx.Client, job_id: str) -> None:
-    deadline = time.monotonic() + WAIT_SECONDS
-    while time.monotonic() < deadline:
-        job = client.get(f"/v1/fine_tuning/jobs/{job_id}").raise_for_status().json()
-        if job["status"] == "succeeded":
-            return
-        if job["status"] == "failed":
-            raise RuntimeError(f"{job_id} failed: {job['error']}")
-        time.sleep(POLL_SECONDS)
-    raise RuntimeError(f"{job_id} did not end in {WAIT_SECONDS:.0f} s")
-
-
-def _upload(stack: Stack) -> str:
-    files = {"file": (ROWS.name, ROWS.read_bytes())}
-    answer = httpx.post(
-        f"{stack.url}/v1/files", headers=stack.headers, data={"purpose": "fine-tune"}, files=files, timeout=60
-    )
-    file_id: str = answer.raise_for_status().json()["id"]
-    return file_id
+def _client(stack: Stack) -> httpx.Client:
+    return httpx.Client(base_url=stack.url, headers=stack.headers, timeout=60)
 
 
 def _body(model: str, file_id: str, batch: int) -> dict[str, Any]:

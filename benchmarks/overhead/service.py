@@ -10,6 +10,7 @@ from typing import Any
 
 import httpx
 
+from benchmarks.jobs import upload, wait
 from ist_core.spec import JobSpec
 from standalone.interrupts import Interrupts
 from standalone.log import StackLog
@@ -41,27 +42,12 @@ def train(stack: Stack, rows: Path, body: dict[str, Any]) -> tuple[JobSpec, dict
     """Upload the rows, submit a job and see it to its end; what it was, and its step records."""
     headers = {"Authorization": f"Bearer {stack.api_key}"}
     with httpx.Client(base_url=stack.url, headers=headers, timeout=60) as client:
-        files = {"file": (rows.name, rows.read_bytes())}
-        uploaded = client.post("/v1/files", data={"purpose": "fine-tune"}, files=files).raise_for_status()
-        job = {**body, "training_file": uploaded.json()["id"]}
+        job = {**body, "training_file": upload(client, rows)}
         job_id = client.post("/v1/fine_tuning/jobs", json=job).raise_for_status().json()["id"]
-        _wait(client, stack, job_id)
+        wait(client, job_id, seconds=WAIT_SECONDS, poll_seconds=POLL_SECONDS, check=stack.watcher.check)
         path, keys = f"/v1/fine_tuning/jobs/{job_id}/metrics", {"keys": "step_seconds,loss"}
         steps: dict[str, Any] = client.get(path, params=keys).raise_for_status().json()
     return _spec(stack, job_id), steps
-
-
-def _wait(client: httpx.Client, stack: Stack, job_id: str) -> None:
-    deadline = time.monotonic() + WAIT_SECONDS
-    while time.monotonic() < deadline:
-        stack.watcher.check()
-        job = client.get(f"/v1/fine_tuning/jobs/{job_id}").raise_for_status().json()
-        if job["status"] == "succeeded":
-            return
-        if job["status"] == "failed":
-            raise RuntimeError(f"{job_id} failed: {job['error']}")
-        time.sleep(POLL_SECONDS)
-    raise RuntimeError(f"{job_id} did not end in {WAIT_SECONDS:.0f} s")
 
 
 def _spec(stack: Stack, job_id: str) -> JobSpec:

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
-import re
-import resource
-from pathlib import Path
-
 import torch
 
-_STATUS = Path("/proc/self/status")
+from ist_core.device import pick_device
+from ist_core.memory import PeakMemory, resident_bytes
 
 
 class Peak:
@@ -19,26 +15,16 @@ class Peak:
     """
 
     def __init__(self) -> None:
-        self._before = _resident("VmRSS")
+        self._device = pick_device()
+        # CUDA counts the run's tensors alone.
+        self._before = 0 if self._device.type == "cuda" else resident_bytes()
         self.base_bytes = 0
 
     def begin(self, base: torch.nn.Module) -> None:
         """Count from here on."""
         self.base_bytes = sum(weight.numel() * weight.element_size() for weight in base.parameters())
-        if torch.cuda.is_available():
-            torch.cuda.reset_peak_memory_stats()
-        with contextlib.suppress(OSError):  # not Linux, or not allowed: the peak since the process began
-            Path("/proc/self/clear_refs").write_text("5")
+        self._memory = PeakMemory(self._device)
 
     def bytes(self) -> int:
         """The peak so far."""
-        if torch.cuda.is_available():
-            return torch.cuda.max_memory_allocated() - self.base_bytes
-        return _resident("VmHWM") - self._before - self.base_bytes
-
-
-def _resident(name: str) -> int:
-    if not _STATUS.is_file():
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    found = re.search(rf"^{name}:\s+(\d+) kB$", _STATUS.read_text(), re.MULTILINE)
-    return int(found[1]) * 1024 if found else 0
+        return self._memory.peak_bytes() - self._before - self.base_bytes

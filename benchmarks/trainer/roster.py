@@ -16,7 +16,6 @@ LATER, PROBES = "later epochs", "probes"
 """How names end of contenders that know their rows already, and of those that probe importance."""
 LAYERS = 30
 """Of SmolLM2-135M."""
-GRADIENT = {"scorer": "gradient"}
 PROBE_EVERY = 3
 """Steps between probes while speed is measured: fewer than in a job, so that a few steps hold some."""
 Program = Literal["ours", "sft", "trainer", "paper_ist", "lisa"]
@@ -42,8 +41,10 @@ OURS = "LoRA"
 """The one that all others are compared with: our own LoRA of all layers."""
 LORA_AGAIN = "LoRA, all layers again"
 """The same, with layers that compute again for the backward pass."""
+CAP = 8
+"""Layers that keep their activations at a memory cap of half of LoRA's peak."""
+LORA_CAPPED = f"LoRA, {LAYERS - CAP} layers again"
 TRL_DEFAULT = "TRL SFTTrainer, defaults"
-TRL_BEST = "TRL SFTTrainer, best"
 PAPER = "paper's IST, naive"
 
 
@@ -51,7 +52,7 @@ def ours(precision: str) -> list[Contender]:
     """Return our contenders: LoRA first, then IST by policy and density; some layers compute again."""
     found = [
         _ours(OURS, precision),
-        *(_ours(f"LoRA, {LAYERS - kept} layers again", precision, kept=kept) for kept in (16, 8)),
+        *(_ours(f"LoRA, {LAYERS - kept} layers again", precision, kept=kept) for kept in (16, CAP)),
         _ours(LORA_AGAIN, precision, kept=0),
     ]
     for share in (0.5, 0.25):
@@ -82,9 +83,6 @@ def probing(precision: str) -> list[Contender]:
     ]
 
 
-CAP = 8
-"""Layers that keep their activations at a memory cap of half of LoRA's peak."""
-LORA_CAPPED = f"LoRA, {LAYERS - CAP} layers again"
 SETTLING = "IST settling 0.5"
 SETTLING_CAPPED = f"{SETTLING}, {LAYERS - CAP} layers again"
 CAPPED = {LORA_CAPPED: OURS, SETTLING_CAPPED: SETTLING}
@@ -106,7 +104,7 @@ def studied(precision: str) -> dict[str, dict[str, Any]]:
     found: dict[str, dict[str, Any]] = {}
     for name, ist in STUDIED.items():
         # As a job has them: warm-up and scores are part of what is compared.
-        found[name] = {"ist": None if ist is None else {**GRADIENT, **ist}, "precision": precision}
+        found[name] = {"ist": None if ist is None else {**ist}, "precision": precision}
     for name, like in CAPPED.items():
         found[name] = {**found[like], "kept": CAP}
     return found
@@ -121,7 +119,7 @@ def _ours(
     later: bool = False,
 ) -> Contender:
     # A job's first steps may update all layers; what a step takes afterwards is what is compared.
-    chosen = None if ist is None else {"warmup_steps": 0, "probe_interval": PROBE_EVERY, **GRADIENT, **ist}
+    chosen = None if ist is None else {"warmup_steps": 0, "probe_interval": PROBE_EVERY, **ist}
     keys = {"ist": chosen, "precision": precision, "kept": kept, "later": later}
     return Contender(name, "ours", keys, later=later)
 
