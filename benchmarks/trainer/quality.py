@@ -15,24 +15,30 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
-from statistics import mean
 from threading import Lock
 
 from benchmarks.trainer import workload
 from benchmarks.trainer.process import ROOT
-from benchmarks.trainer.quality_summary import QUALITY, SEEDS, Budget, Run, best_of, summary, table
+from benchmarks.trainer.quality_summary import (
+    QUALITY,
+    SEEDS,
+    Budget,
+    Run,
+    best_of,
+    steps_for_time,
+    summary,
+    table,
+)
 from benchmarks.trainer.roster import CAPPED, OURS, STUDIED, studied
 
 ROWS, EPOCHS, BATCH, HELD_OUT, EVERY = 320, 3, 8, 96, 15
 RATES = (2e-3, 4e-3)
 MOST_EPOCHS = 9
 SET = "tickets"
-ALIKE = 0.05
-"""A contender whose steps take LoRA's time, to this, makes the same runs for both budgets."""
 Wanted = tuple[str, Budget, float, int, int]
 """Contender, budget, learning rate, seed, steps."""
 
@@ -68,9 +74,8 @@ class Study:
 
     def _in_time(self, name: str) -> Iterable[Wanted]:
         """The runs of a contender that have as much time as LoRA's."""
-        own, lora = (best_of(self.runs, which, "steps") for which in (name, OURS))
-        ratio = mean(run.seconds for run in lora) / mean(run.seconds for run in own)
-        if abs(ratio - 1) < ALIKE:
+        ratio = steps_for_time(self.runs, name)
+        if ratio == 1.0:
             return []
         return [(name, "time", self._rate(name), seed, round(self._steps * ratio)) for seed in SEEDS]
 
@@ -124,7 +129,7 @@ class Study:
         work.write(self._workload(seed))
 
 
-def main(arguments: Sequence[str] | None = None, say: Callable[[str], None] = print) -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     """Make the runs that are missing, and tell what they say."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.trainer.quality", description=__doc__)
     parser.add_argument("--precision", default="bfloat16", help="of all (default: %(default)s)")
@@ -133,8 +138,9 @@ def main(arguments: Sequence[str] | None = None, say: Callable[[str], None] = pr
     given = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory(prefix="bench-quality-") as place:
         Study(given.output, Path(place), precision=given.precision, jobs=given.jobs).make()
-    say(table(summary(given.output)))
-    return 0 if {run["contender"] for run in summary(given.output)} == {*STUDIED, *CAPPED} else 1
+    rows = summary(given.output)
+    print(table(rows))
+    return 0 if {row["contender"] for row in rows} == {*STUDIED, *CAPPED} else 1
 
 
 if __name__ == "__main__":

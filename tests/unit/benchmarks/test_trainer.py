@@ -140,6 +140,7 @@ def test_each_contender_is_judged_at_its_best_rate(tmp_path: Path) -> None:
     assert rows[SETTLING, "steps"]["verdict"] == "better"
     assert rows[SETTLING, "steps"]["seconds_to_loss"] == 100.0
     assert rows[SETTLING, "time"]["loss"] == rows[SETTLING, "steps"]["loss"], "its steps take LoRA's time"
+    assert (LORA_CAPPED, "time") not in rows, "its steps take twice LoRA's time, and it has no others"
     assert rows["IST random 0.25", "steps"]["verdict"] == "within the spread"
     assert rows["IST random 0.25", "steps"]["seconds_to_loss"] is None, "one seed never came so low"
     assert rows["IST static 0.25", "steps"]["verdict"] == "worse"
