@@ -58,11 +58,18 @@ class HiddenStates:
         """What the rows take."""
         return self._end
 
+    @property
+    def room(self) -> int:
+        """Tokens that may still be kept."""
+        return self._left // (self._size * self._dtype.itemsize)
+
     def put(self, tokens: Tokens, states: Tensor) -> bool:
         """Keep a row's states, (T, size) on the CPU; False: there is no room, and they are not kept.
 
         Once the disk is full nothing more is kept; what was kept before stays.
         """
+        if tokens in self._offsets:
+            return True
         data = _bytes(states.contiguous())
         if len(data) > self._left:
             return False

@@ -3,16 +3,16 @@
     h_0 = embedding(row)        h_c = (f_c ... f_1)(h_0)  constant once layers 1 .. c are never updated again
 
 Training is then what the layers above c cost. Freezing from below with cached activations is AutoFreeze's
-(Liu et al., 2021, arXiv 2102.01386). A row's states are always made of that row alone, never beside others in
-a batch, whose sizes would change the last digits: it makes no difference whether they were kept or are made
-again, as after a resumption.
+(Liu et al., 2021, arXiv 2102.01386). What a row is read beside changes the last digits, so it is always the
+same rows, whatever batch asks for it: it makes no difference whether its states were kept or are made again,
+as after a resumption.
 
     c  depth
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -33,8 +33,14 @@ def can_be_passed(model: PeftModel) -> bool:
     return model.config.model_type in FAMILIES and not drops_out(model)
 
 
+def read_together(rows: Iterable[Tokens], size: int) -> list[tuple[Tokens, ...]]:
+    """Return the distinct rows in groups of `size`, of similar lengths, whatever order they come in."""
+    ordered = sorted(set(rows), key=lambda row: (len(row), row))
+    return [tuple(ordered[at : at + size]) for at in range(0, len(ordered), size)]
+
+
 class _Reached(Exception):  # no error: the rest of the model is not wanted
-    """A row has come to the first layer that has not settled."""
+    """Rows have come to the first layer that has not settled."""
 
     def __init__(self, states: Tensor) -> None:
         super().__init__()
@@ -45,7 +51,8 @@ class Prefix:
     """The lowest `depth` decoder layers of a model, which nothing changes any more.
 
     Args:
-        alone: returns a row as the model reads it on its own, (1, T) with padding on the right.
+        collate: returns rows as the model reads them, (B, T) with padding on the right.
+        groups: rows that are read together, as far as there is room to keep them; all others are read alone.
         folder: on whose disk hidden states are kept. None: the system's folder for temporary files.
         limit: bytes that may be taken there. None: half of what is free.
     """
@@ -55,17 +62,19 @@ class Prefix:
         model: PeftModel,
         depth: int,
         *,
-        alone: Callable[[Tokens], Tensor],
+        collate: Callable[[Sequence[Tokens]], Tensor],
+        groups: Iterable[tuple[Tokens, ...]] = (),
         folder: Path | None,
         limit: int | None = None,
     ) -> None:
         stack = decoder_layers(model)[1]
         self.depth = depth
         self._model = model
-        self._alone = alone
+        self._collate = collate
         self._kept = HiddenStates(
             folder, size=model.config.get_text_config().hidden_size, dtype=model.dtype, limit=limit
         )
+        self._group = {row: group for group in self._with_room(groups) for row in group}
         self._given: Tensor | None = None
         self._looking = False
         self._restore = [
@@ -106,21 +115,34 @@ class Prefix:
             restore()
         self._kept.close()
 
+    def _with_room(self, groups: Iterable[tuple[Tokens, ...]]) -> Iterator[tuple[Tokens, ...]]:
+        """Yield the groups that can be kept whole: making one again for each of its rows would take long."""
+        left = self._kept.room
+        for group in groups:
+            left -= sum(map(len, group))
+            if left < 0:
+                return
+            yield group
+
     def _states(self, row: Tokens) -> Tensor:
         found = self._kept.get(row)
-        if found is None:
-            found = self._make(row)
-            self._kept.put(row, found)
-        return found
+        if found is not None:
+            return found
+        group = self._group.get(row, (row,))
+        made = dict(zip(group, self._make(group), strict=True))
+        for each, states in made.items():
+            self._kept.put(each, states)
+        return made[row]
 
-    def _make(self, row: Tokens) -> Tensor:
-        """Let the settled layers alone read a row; returns (T, hidden) on the CPU."""
+    def _make(self, rows: Sequence[Tokens]) -> list[Tensor]:
+        """Let the settled layers alone read rows; returns (T, hidden) of each on the CPU."""
         self._looking = True
         try:
             with torch.no_grad():
-                self._model(input_ids=self._alone(row), use_cache=False)
+                self._model(input_ids=self._collate(rows), use_cache=False)
         except _Reached as reached:
-            return reached.states[0, : len(row)].cpu()
+            found = reached.states.cpu()
+            return [states[: len(row)] for states, row in zip(found, rows, strict=True)]
         finally:
             self._looking = False
         raise TypeError("the model has not come to its own layers")

@@ -17,8 +17,8 @@ SHARE_SLACK = 1e-9
 """Of a share of the importance, by which sums of equal parts miss it in rounding."""
 
 _WORTH_KEEPING = 1.25
-"""Epochs after the warm-up from which on it pays to keep what settled layers make of a row: making it, of one
-row alone, takes a little longer, and reading it again next to nothing."""
+"""Epochs after the warm-up from which on it pays to keep what settled layers make of a row: it is made of
+rows that are not needed yet, too."""
 
 _RANDOM = ("drop", "jitter")
 

@@ -14,22 +14,32 @@ from ist_core.batches import Batch, collate, needs_few_widths
 from ist_core.encoding import Example
 from ist_core.loss import TokenLoss, token_loss
 from ist_core.objectives.objective import Measure, Settled
-from ist_core.prefix import Prefix, can_be_passed
+from ist_core.prefix import Prefix, can_be_passed, read_together
 
 
 class Supervised:
     """The loss at supervised positions; see `ist_core.loss`.
 
     Args:
+        training: rows that settled layers read together where their lengths are similar, `together` at once.
         folder: on whose disk hidden states of settled layers are kept. None: the system's temporary one.
     """
 
     accuracy = "mean_token_accuracy"
 
     def __init__(
-        self, model: PeftModel, *, pad: int, device: torch.device, folder: Path | None = None
+        self,
+        model: PeftModel,
+        *,
+        pad: int,
+        device: torch.device,
+        training: Sequence[Example] = (),
+        together: int = 1,
+        folder: Path | None = None,
     ) -> None:
         self._model = model
+        self._training = training
+        self._together = together
         self._folder = folder
         self._prefix: Prefix | None = None
         self._pad = pad
@@ -41,7 +51,10 @@ class Supervised:
     def settle(self, depth: int) -> None:
         """Make what the lowest `depth` layers make of a row once only, where the model allows it."""
         if can_be_passed(self._model):
-            self._prefix = Prefix(self._model, depth, alone=self._alone, folder=self._folder)
+            groups = read_together((example.tokens for example in self._training), self._together)
+            self._prefix = Prefix(
+                self._model, depth, collate=self._tokens_of, groups=groups, folder=self._folder
+            )
 
     @property
     def settled(self) -> Settled | None:
@@ -84,5 +97,5 @@ class Supervised:
         with passed:
             return token_loss(self._model, batch)
 
-    def _alone(self, row: tuple[int, ...]) -> Tensor:
-        return self.collate([Example(row, (False,) * len(row), truncated=False)]).tokens
+    def _tokens_of(self, rows: Sequence[tuple[int, ...]]) -> Tensor:
+        return self.collate([Example(row, (False,) * len(row), truncated=False) for row in rows]).tokens

@@ -51,7 +51,14 @@ def _supervised(
         chats = _chats(rows.validation)
         validation = encode(chats, tokenizer, max_length=spec.max_length, param="validation_file")
     cut = sum(example.truncated for example in training)
-    objective = Supervised(model, pad=tokenizer.pad_token_id, device=model.device, folder=folder)
+    objective = Supervised(
+        model,
+        pad=tokenizer.pad_token_id,
+        device=model.device,
+        training=training,
+        together=spec.micro_batch_size or spec.batch_size,
+        folder=folder,
+    )
     return Task(objective, arrange(training, validation, spec, truncated=cut))
 
 

@@ -28,8 +28,8 @@ class Passed:
     """q"""
     share: float
     """p"""
-    rows: int
-    """Rows that are read by these layers, each of them alone."""
+    batches: int
+    """Forward passes of these layers in which the rows' states are made."""
     disk_bytes: int
     """What is kept of these rows, if there is room."""
 
@@ -62,6 +62,6 @@ def passed_by(
         layers=chosen.settled,
         left_out=later / steps,
         share=max(0, later - math.ceil(rows / spec.batch_size)) / steps,
-        rows=rows,
+        batches=math.ceil(rows / (spec.micro_batch_size or spec.batch_size)),
         disk_bytes=round(rows * tokens * shape.hidden * width),
     )

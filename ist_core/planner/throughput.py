@@ -158,8 +158,8 @@ def seconds(
         layers = shape.layers - (passed.left_out * passed.layers if passed else 0.0)
         launches, shares = micro_batches * layers * _LAUNCH_SECONDS[device.kind], _SHARES[device.kind]
     work = steps * step_operations + judged.operations + judged.writing / _WRITING
-    # A token is a layer's forward pass alone, and so is a row in a layer that is passed by later.
-    alone = judged.writes * shape.layers + (passed.rows * passed.layers if passed and not measured else 0)
+    # A token is a layer's forward pass alone, and so are rows in a layer that is passed by later.
+    alone = judged.writes * shape.layers + (passed.batches * passed.layers if passed and not measured else 0)
     fixed = steps * launches + alone * _LAUNCH_SECONDS[device.kind] / 2
     slow, middle, fast = (work / (share * rate) + fixed for share in shares)
     return Seconds(fast, middle, slow)

@@ -6,7 +6,7 @@ import errno
 import itertools
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +18,11 @@ from torch import Tensor
 from ist_core.batches import Batch, collate
 from ist_core.encoding import Example
 from ist_core.errors import StorageError
-from ist_core.hidden_states import HiddenStates
+from ist_core.hidden_states import HiddenStates, Tokens
 from ist_core.ist import adapter_layers, decoder_layers
 from ist_core.kernels import FastPaths
 from ist_core.loss import summed_loss, supervised_logits
-from ist_core.prefix import Prefix, can_be_passed
+from ist_core.prefix import Prefix, can_be_passed, read_together
 from ist_core.records import Message
 from ist_core.settled import FAMILIES
 from ist_core.spec import LoraSpec
@@ -53,11 +53,14 @@ def _settled(family: str) -> PeftModel:
     return model
 
 
-def _prefix(model: PeftModel, *, limit: int | None = None) -> Prefix:
-    def alone(row: tuple[int, ...]) -> Tensor:
-        return torch.tensor([row])
+def _prefix(
+    model: PeftModel, *, groups: Sequence[tuple[Tokens, ...]] = (), limit: int | None = None
+) -> Prefix:
+    def read(rows: Sequence[Tokens]) -> Tensor:
+        rectangle = [list(row) + [0] * (max(map(len, rows)) - len(row)) for row in rows]
+        return torch.tensor(rectangle)
 
-    return Prefix(model, DEPTH, alone=alone, folder=None, limit=limit)
+    return Prefix(model, DEPTH, collate=read, groups=groups, folder=None, limit=limit)
 
 
 def _fail_writing(monkeypatch: pytest.MonkeyPatch, number: int, *, after: int) -> None:
@@ -89,16 +92,17 @@ def _gradients(model: PeftModel) -> dict[str, Tensor]:
     return found
 
 
+@pytest.mark.parametrize("together", [1, 2, 3])
 @pytest.mark.parametrize("fast", [False, True], ids=["plain", "fast"])
 @pytest.mark.parametrize("family", sorted(FAMILIES))
-def test_losses_and_gradients_are_those_of_the_whole_model(family: str, fast: bool) -> None:
+def test_losses_and_gradients_are_those_of_the_whole_model(family: str, fast: bool, together: int) -> None:
     model, batch = _settled(family), _batch()
     if fast:
         FastPaths(model)
     whole = summed_loss(model, batch)
     whole.backward()  # type: ignore[no-untyped-call]  # torch has no types here
     expected = _gradients(model)
-    prefix = _prefix(model)
+    prefix = _prefix(model, groups=read_together(batch.rows, together))
     for _ in range(2):  # made, then read
         with prefix.passed(batch.rows, width=batch.tokens.shape[1]):
             loss = summed_loss(model, batch)
@@ -133,6 +137,29 @@ def test_it_is_the_whole_model_again_when_released() -> None:
     prefix = _prefix(model)
     prefix.release()
     assert torch.equal(supervised_logits(model, batch), expected)
+
+
+def test_rows_are_read_beside_the_same_ones_whatever_batch_asks_for_them() -> None:
+    model, rows = _settled("llama"), _batch().rows
+    groups = read_together(rows, 2)
+    assert groups == [(rows[1], rows[2]), (rows[0],)]
+    assert read_together(reversed(rows * 2), 2) == groups
+    first, second = _prefix(model, groups=groups), _prefix(model, groups=groups)
+    for prefix, order in ((first, [rows[1]]), (second, [rows[0], rows[2], rows[1]])):
+        with prefix.passed(order, width=9):
+            pass
+    assert (first.rows, second.rows) == (2, 3), "what is read beside a row is kept with it"
+
+
+def test_only_rows_that_can_be_kept_are_read_together() -> None:
+    model, batch = _settled("llama"), _batch()
+    token = 4 * model.config.hidden_size
+    prefix = _prefix(model, groups=[batch.rows[:1], batch.rows[1:]], limit=(9 + 5) * token)
+    read: list[int] = []
+    model.get_input_embeddings().register_forward_hook(lambda _, given, __: read.append(len(given[0])))
+    with prefix.passed(batch.rows, width=9):
+        assert read == [1, 1, 1], "the second group has no room, so its rows are read alone"
+    assert (prefix.rows, prefix.bytes) == (2, (9 + 5) * token)
 
 
 @pytest.mark.parametrize("spec", [LoraSpec(rank=4, dropout=0.1), LoraSpec(rank=4)], ids=["drops", "keeps"])

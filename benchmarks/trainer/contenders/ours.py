@@ -62,7 +62,8 @@ def build(work: Workload, keys: dict[str, Any], *, total: int, rows: int) -> Our
     # A folder needs no conversion, so nothing is written there.
     base = load_base_model(source, cache_dir=work.model.parent, dtype=dtype, device=device)
     model = add_adapters(base.model, spec.adapter, seed=spec.seed)
-    objective = Supervised(model, pad=work.pad, device=device)
+    training = [example for batch in work.batches for example in batch]
+    objective = Supervised(model, pad=work.pad, device=device, training=training, together=spec.batch_size)
     stepper = Stepper(
         model,
         adapter_layers(model),

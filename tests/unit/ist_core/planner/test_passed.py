@@ -61,7 +61,7 @@ def test_it_is_of_the_models_that_the_engine_can_pass_by(
 
 def test_every_step_after_the_first_epoch_leaves_layers_out() -> None:
     assert passed(n_epochs=4) == Passed(
-        layers=3, left_out=1.0, share=0.75, rows=80, disk_bytes=80 * 32 * 64 * 4
+        layers=3, left_out=1.0, share=0.75, batches=10, disk_bytes=80 * 32 * 64 * 4
     )
     assert taken_off(n_epochs=4) == pytest.approx(0.75 * 3 * 2 * 8 * 32 * LAYER)
 
@@ -135,7 +135,7 @@ def test_validation_rows_that_are_measured_again_are_passed_by(warmup: int, agai
     assert saved(40) - saved(0) == pytest.approx(layers / (0.8 * SETTING.device.flops), rel=1e-6)
 
 
-def test_a_gpu_launches_fewer_layers_once_rows_have_been_read_alone() -> None:
+def test_a_gpu_launches_fewer_layers_once_rows_have_been_read() -> None:
     kept, never = (
         plan(
             spec(ist=STATIC, n_epochs=50),
@@ -145,7 +145,7 @@ def test_a_gpu_launches_fewer_layers_once_rows_have_been_read_alone() -> None:
         for setting in (ALIKE, NEVER)
     )
     steps, launch = 500, 1.5e-3
-    assert never - kept == pytest.approx((steps * 3 - 80 * 3 / 2) * launch, rel=0.01)
+    assert never - kept == pytest.approx((steps * 3 - 10 * 3 / 2) * launch, rel=0.01)
 
 
 def test_a_rate_that_was_reached_with_layers_passed_by_is_told_again() -> None:
