@@ -33,7 +33,7 @@ from benchmarks.trainer.quality_summary import (
     summary,
     table,
 )
-from benchmarks.trainer.roster import CAPPED, OURS, STUDIED, studied
+from benchmarks.trainer.roster import CAPPED, STUDIED, studied
 
 ROWS, EPOCHS, BATCH, HELD_OUT, EVERY = 320, 3, 8, 96, 15
 RATES = (2e-3, 4e-3)
@@ -57,27 +57,22 @@ class Study:
         self._steps = EPOCHS * ROWS // BATCH
 
     def make(self) -> None:
-        """Sweep, repeat the best with every seed, then give each contender LoRA's time."""
+        """Contender by contender: a sweep, the best rate with every seed, then the steps of LoRA's time."""
         for seed in SEEDS:
             self._write_workload(seed)
-        self._all((name, "steps", rate, SEEDS[0], self._steps) for name in STUDIED for rate in RATES)
-        self._all(
-            (name, "steps", self._rate(name), seed, self._steps) for name in STUDIED for seed in SEEDS[1:]
-        )
-        # Computing again changes no weight, so the best rate is that of the contender that computes once.
-        self._all(
-            (name, "steps", self._rate(like), seed, self._steps)
-            for name, like in CAPPED.items()
-            for seed in SEEDS
-        )
-        self._all(run for name in STUDIED if name != OURS for run in self._in_time(name))
+        for name in STUDIED:
+            self._all((name, "steps", rate, SEEDS[0], self._steps) for rate in RATES)
+            self._all((name, "steps", self._rate(name), seed, self._steps) for seed in SEEDS[1:])
+            self._all(self._in_time(name, name))
+            # Computing again changes no weight: the best rate and the number of steps are the same.
+            for capped in (capped for capped, like in CAPPED.items() if like == name):
+                self._all(self._in_time(capped, name))
 
-    def _in_time(self, name: str) -> Iterable[Wanted]:
-        """The runs of a contender that have as much time as LoRA's."""
-        ratio = steps_for_time(self.runs, name)
-        if ratio == 1.0:
-            return []
-        return [(name, "time", self._rate(name), seed, round(self._steps * ratio)) for seed in SEEDS]
+    def _in_time(self, name: str, like: str) -> Iterable[Wanted]:
+        """The runs of a contender of as many steps as `like` makes in LoRA's time."""
+        ratio = steps_for_time(self.runs, like)
+        budget: Budget = "steps" if ratio == 1.0 else "time"
+        return [(name, budget, self._rate(like), seed, round(self._steps * ratio)) for seed in SEEDS]
 
     def _rate(self, name: str) -> float:
         """The best learning rate of a contender that has been swept."""

@@ -84,19 +84,18 @@ def probing(precision: str) -> list[Contender]:
 
 
 SETTLING = "IST settling 0.5"
-SETTLING_CAPPED = f"{SETTLING}, {LAYERS - CAP} layers again"
-CAPPED = {LORA_CAPPED: OURS, SETTLING_CAPPED: SETTLING}
-"""Contenders that keep the activations of few layers, and those whose weights they end with."""
+SETTLING_AGAIN = f"{SETTLING}, all layers again"
+CAPPED = {LORA_AGAIN: OURS, SETTLING_AGAIN: SETTLING}
+"""Contenders under a memory cap, and those whose weights they end with."""
 STUDIED: Mapping[str, Mapping[str, Any] | None] = MappingProxyType(
     {
         OURS: None,
         SETTLING: {"policy": "settling", "update_fraction": 0.5},
         "IST static 0.25": {"policy": "static", "update_fraction": 0.25},
-        "IST importance 0.25": {"policy": "importance", "update_fraction": 0.25},
         "IST random 0.25": {"policy": "random", "update_fraction": 0.25},
     }
 )
-"""LoRA, the two controls (random: RST, and static), and policies that look at scores."""
+"""LoRA, the policy of a job that names none, and the two controls (static, and random: RST)."""
 
 
 def studied(precision: str) -> dict[str, dict[str, Any]]:
@@ -106,7 +105,7 @@ def studied(precision: str) -> dict[str, dict[str, Any]]:
         # As a job has them: warm-up and scores are part of what is compared.
         found[name] = {"ist": None if ist is None else {**ist}, "precision": precision}
     for name, like in CAPPED.items():
-        found[name] = {**found[like], "kept": CAP}
+        found[name] = {**found[like], "kept": 0}
     return found
 
 
