@@ -71,8 +71,9 @@ class Study:
     def _in_time(self, name: str, like: str) -> Iterable[Wanted]:
         """The runs of a contender of as many steps as `like` makes in LoRA's time."""
         ratio = steps_for_time(self.runs, like)
-        budget: Budget = "steps" if ratio == 1.0 else "time"
-        return [(name, budget, self._rate(like), seed, round(self._steps * ratio)) for seed in SEEDS]
+        if ratio == 1.0:  # the losses are those of `like`: one run tells the time
+            return [(name, "steps", self._rate(like), SEEDS[0], self._steps)]
+        return [(name, "time", self._rate(like), seed, round(self._steps * ratio)) for seed in SEEDS]
 
     def _rate(self, name: str) -> float:
         """The best learning rate of a contender that has been swept."""

@@ -173,14 +173,15 @@ class IST:
         if not self._begun:
             self.begin()
         started = time.perf_counter()
-        probe = self._score_if_due()
+        due = self._selection.scores_move(warmup_steps=self.warmup_steps)
+        probe = self._score() if due else None
         probed = time.perf_counter()
         active = self._selection.select(warmup_steps=self.warmup_steps)
         self._freezer.hold(active)
         if self._optimizer is not None:
             self._optimizer.select(active)
         seen, self._seen_seconds = self._seen_seconds, 0.0
-        scored = seen + (probed - started if self._selection.scores_move() else 0.0)
+        scored = seen + (probed - started if due else 0.0)
         self.record = self._describe(probe, scored, seen + time.perf_counter() - started)
         return self.record
 
@@ -244,9 +245,7 @@ class IST:
 
         self._watched = optimizer.register_step_pre_hook(see)
 
-    def _score_if_due(self) -> ProbeReport | None:
-        if not self._selection.scores_move():
-            return None
+    def _score(self) -> ProbeReport | None:
         if self._gradients is not None:
             self._selection.learn(self._gradients)
         # Suppressing layers that have settled would change what is kept of them.

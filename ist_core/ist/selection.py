@@ -69,9 +69,11 @@ class Selection:
         """What the scores and the sampler take."""
         return self._scores.numel() * self._scores.element_size() + STATE_BYTES
 
-    def scores_move(self) -> bool:
-        """Whether the scores move before the next step."""
-        return self._spec.uses_scores and self.step > 0 and self.step % self._spec.probe_interval == 0
+    def scores_move(self, *, warmup_steps: int) -> bool:
+        """Whether the scores move before the next step: now and then, and before a last selection."""
+        last = self._policy.settles and self.step == warmup_steps
+        due = last or self.step % self._spec.probe_interval == 0
+        return self._spec.uses_scores and self.step > 0 and due
 
     def learn(self, gradients: GradientNorms) -> None:
         """Move the scores by what training has shown since they moved last."""
