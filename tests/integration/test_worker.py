@@ -10,7 +10,6 @@ import pytest
 
 from store.events import list_events
 from store.files import get_file
-from store.job_list import list_jobs
 from store.steps import importance_series, metric_series
 from store.tables import State
 from store.tuned_models import get_tuned_model
@@ -70,8 +69,7 @@ def test_a_bad_line_fails_the_job_with_its_number(service: Service) -> None:
 
 
 def test_a_message_for_an_ended_job_does_nothing_and_an_unknown_model_is_an_error(service: Service) -> None:
-    with service.database.session() as session:
-        (before,) = list_jobs(tenant(session), limit=1).rows
+    before = service.wait_until_ended(service.submit(chat_lines(1) + b'\n{"messages": 7}'))
     assert before.finished_at is not None
     service.send(before.id)
     # The worker takes one message at a time, in order: when the next job has ended, the repeat is done with.
