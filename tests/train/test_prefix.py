@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import errno
-import itertools
 import json
-import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +15,7 @@ from torch import Tensor
 
 from ist_core.batches import Batch, collate
 from ist_core.encoding import Example
-from ist_core.errors import StorageError
-from ist_core.hidden_states import HiddenStates, Tokens
+from ist_core.hidden_states import Tokens
 from ist_core.ist import adapter_layers, decoder_layers
 from ist_core.kernels import FastPaths
 from ist_core.loss import summed_loss, supervised_logits
@@ -26,6 +23,7 @@ from ist_core.prefix import Prefix, can_be_passed, read_together
 from ist_core.records import Message
 from ist_core.settled import FAMILIES
 from ist_core.spec import LoraSpec
+from tests.train.disks import fail_writing
 from tests.train.runs import in_one, in_pieces, make_spec, run, weights_of
 from tests.unit.ist_core.planner.models import adapted, make_model
 
@@ -57,29 +55,10 @@ def _prefix(
     model: PeftModel, *, groups: Sequence[tuple[Tokens, ...]] = (), limit: int | None = None
 ) -> Prefix:
     def read(rows: Sequence[Tokens]) -> Tensor:
-        rectangle = [list(row) + [0] * (max(map(len, rows)) - len(row)) for row in rows]
-        return torch.tensor(rectangle)
+        examples = [Example(row, (False,) * len(row), truncated=False) for row in rows]
+        return collate(examples, pad=0, device=CPU).tokens
 
     return Prefix(model, DEPTH, collate=read, groups=groups, folder=None, limit=limit)
-
-
-def _fail_writing(monkeypatch: pytest.MonkeyPatch, number: int, *, after: int) -> None:
-    """Have the disk fail with an error when it has been written to so often."""
-    write, written = os.pwrite, itertools.count()
-
-    def failing(file: int, data: memoryview, offset: int) -> int:
-        if next(written) < after:
-            return write(file, data, offset)
-        raise OSError(number, os.strerror(number))
-
-    monkeypatch.setattr(os, "pwrite", failing)
-
-
-def _raiser(number: int) -> Callable[..., int]:
-    def fail(*_: object) -> int:
-        raise OSError(number, os.strerror(number))
-
-    return fail
 
 
 def _report(folder: Path) -> Any:
@@ -170,69 +149,6 @@ def test_what_is_drawn_anew_each_time_cannot_be_kept(spec: LoraSpec) -> None:
     assert not can_be_passed(adapted(noisy, LoraSpec(rank=4)))
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
-def test_hidden_states_come_back_as_they_went(dtype: torch.dtype, tmp_path: Path) -> None:
-    kept = HiddenStates(tmp_path, size=8, dtype=dtype)
-    states = torch.randn(3, 8).to(dtype)
-    assert kept.put((1, 2, 3), states)
-    assert kept.put((4,), states[:1])
-    found = kept.get((1, 2, 3))
-    assert found is not None
-    assert torch.equal(found, states)
-    assert kept.get((3, 2, 1)) is None
-    assert not list(tmp_path.iterdir()), "a file that would stay behind"
-
-
-def test_what_has_no_room_is_not_kept(tmp_path: Path) -> None:
-    kept = HiddenStates(tmp_path, size=8, dtype=torch.float32, limit=100)
-    assert kept.put((1, 2, 3), torch.zeros(3, 8))
-    assert not kept.put((4,), torch.zeros(1, 8))
-    assert len(kept) == 1
-
-
-@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT], ids=["full", "quota"])
-def test_a_full_disk_ends_the_keeping_and_nothing_else(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
-) -> None:
-    kept = HiddenStates(tmp_path, size=8, dtype=torch.float32)
-    states = torch.randn(3, 8)
-    assert kept.put((1, 2, 3), states)
-    with monkeypatch.context() as full:
-        _fail_writing(full, number, after=0)
-        assert not kept.put((4, 5), torch.zeros(2, 8))
-    assert not kept.put((6,), torch.zeros(1, 8)), "the disk is left alone from then on"
-    found = kept.get((1, 2, 3))
-    assert found is not None
-    assert torch.equal(found, states)
-    assert (len(kept), kept.bytes) == (1, 3 * 8 * 4)
-
-
-def test_a_row_that_is_written_in_part_is_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    kept = HiddenStates(tmp_path, size=8, dtype=torch.float32)
-    write = os.pwrite
-    monkeypatch.setattr(os, "pwrite", lambda file, data, offset: write(file, data[:5], offset))
-    assert not kept.put((4, 5), torch.zeros(2, 8))
-    assert kept.get((4, 5)) is None
-    assert kept.bytes == 0
-
-
-def test_a_broken_disk_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    kept = HiddenStates(tmp_path, size=8, dtype=torch.float32)
-    with monkeypatch.context() as broken:
-        _fail_writing(broken, errno.EIO, after=0)
-        with pytest.raises(StorageError, match=r"settled layers .* could not be written \(.*resume from"):
-            kept.put((4,), torch.zeros(1, 8))
-    assert kept.put((4,), torch.zeros(1, 8))
-    monkeypatch.setattr(os, "preadv", _raiser(errno.EIO))
-    with pytest.raises(StorageError, match=r"settled layers .* could not be read again \(.*resume from"):
-        kept.get((4,))
-    monkeypatch.setattr(os, "preadv", lambda *_: 5)
-    with pytest.raises(StorageError, match="the file was cut"):
-        kept.get((4,))
-    with pytest.raises(StorageError, match="settled layers .* could not be written"):
-        HiddenStates(tmp_path / "no folder", size=8, dtype=torch.float32)
-
-
 def test_a_run_learns_the_same(
     tiny_folder: Path, chat_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -250,7 +166,7 @@ def test_a_disk_that_fills_up_changes_no_weight(
 ) -> None:
     spec = make_spec(tiny_folder, chat_file, ist=IST)
     whole = in_one(spec, tmp_path / "whole")
-    _fail_writing(monkeypatch, errno.ENOSPC, after=7)
+    fail_writing(monkeypatch, errno.ENOSPC, after=7)
     assert in_one(spec, tmp_path / "full") == whole
     rows = {name: _report(tmp_path / name)["settled"]["rows"] for name in ("whole", "full")}
     assert rows == {"whole": 10, "full": 7}, "the rows of the file are four times the same ten"
