@@ -110,13 +110,24 @@ def _header(table: Path) -> list[str]:
         return next(csv.reader(file))
 
 
-def save_adapter(model: PeftModel, tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
-    """Write the adapter in PEFT's format, with the tokenizer (and its chat template) beside it."""
+def save_adapter(
+    model: PeftModel, tokenizer: PreTrainedTokenizerBase, folder: Path, *, earlier: Path | None = None
+) -> None:
+    """Write the adapter in PEFT's format, with the tokenizer (and its chat template) beside it.
+
+    Args:
+        earlier: the adapter folder of an earlier moment of this run; the tokenizer is copied from there.
+    """
     adapter = folder / ADAPTER_DIR
     # The base's vocabulary never changes here; "auto" would ask the Hub about it.
     model.save_pretrained(str(adapter), save_embedding_layers=False)
     (adapter / "README.md").unlink()  # peft's, of empty sections
-    tokenizer.save_pretrained(adapter)
+    if earlier is None:
+        tokenizer.save_pretrained(adapter)
+        return
+    written = [path.name for path in adapter.iterdir()]
+    copied = shutil.ignore_patterns(*written)
+    shutil.copytree(earlier, adapter, ignore=copied, copy_function=shutil.copyfile, dirs_exist_ok=True)
 
 
 def write_report(report: dict[str, JsonValue], folder: Path) -> None:

@@ -14,29 +14,25 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal, cast
 
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 
-from ist_core.artifacts import ADAPTER_DIR, STEPS_CSV, StepTable, save_adapter
+from ist_core.artifacts import ADAPTER_DIR, STEPS_CSV
 from ist_core.errors import CheckpointError
 from ist_core.fingerprint import Fingerprint, environment_differences, run_differences
 from ist_core.ist import IstState
 from ist_core.progress import Progress
 from ist_core.spec import JobSpec
-from ist_core.storage import storing
 from ist_core.strict import Strict
-from ist_core.training_state import Snapshot, TrainingState
-from ist_core.whole_folder import remove_whole, whole_folder
+from ist_core.training_state import TrainingState
 
 CHECKPOINTS_DIR = "checkpoints"
-_MANIFEST = "checkpoint.json"
-_STATE = "state.safetensors"
-_BEST = "best.safetensors"
+MANIFEST = "checkpoint.json"
+STATE = "state.safetensors"
+BEST = "best.safetensors"
 _WEIGHTS = f"{ADAPTER_DIR}/adapter_model.safetensors"
-_KEPT = 2
 
 
 class Manifest(Strict):
@@ -51,70 +47,6 @@ class Manifest(Strict):
     files: dict[str, str]
 
 
-class CheckpointFolder:
-    """Writes a run's checkpoints into its output folder, one after the other, and keeps the newest two.
-
-    Where the best one is to be the result, it is kept, too.
-    Checkpoints of later steps, which an earlier run has left in the folder, give way to this run's.
-    """
-
-    def __init__(
-        self, output_dir: Path, identity: Fingerprint, state: TrainingState, table: StepTable
-    ) -> None:
-        self._output_dir = output_dir
-        self._identity = identity
-        self._state = state
-        self._table = table
-        self.newest: str | None = None
-        """The latest checkpoint that this run wrote, as a path inside the output folder."""
-        self.newest_step: int | None = None
-
-    def write(self, progress: Progress, snapshot: Snapshot) -> str:
-        """Write the checkpoint of the step just finished; return its path inside the output folder.
-
-        Raises:
-            StorageError: if it cannot be written; earlier ones are as they were.
-        """
-        name = f"{CHECKPOINTS_DIR}/{_name(progress.steps)}"
-        before = f"{self.newest} is whole" if self.newest else "this run has written none"
-        then = f"resume from the one before: {before}"
-        with storing(f"the checkpoint of step {progress.steps}", then=then):
-            with whole_folder(self._output_dir / name) as folder:
-                self._fill(folder, progress, snapshot)
-            self._prune(progress)
-        self.newest, self.newest_step = name, progress.steps
-        return name
-
-    def _fill(self, folder: Path, progress: Progress, snapshot: Snapshot) -> None:
-        state, identity = self._state, self._identity
-        save_adapter(state.model, state.tokenizer, folder)
-        save_file(state.tensors(snapshot), folder / _STATE)
-        if state.best and progress.standing.best_step != progress.steps:
-            save_file(state.best, folder / _BEST)
-        self._table.copy_to(folder)
-        manifest = {
-            "version": 1,
-            "spec": identity.spec.model_dump(mode="json"),
-            "data": identity.data,
-            "environment": identity.environment,
-            "progress": asdict(progress),
-            "ist": snapshot.ist,
-            "files": _digests(folder),
-        }
-        text = json.dumps(manifest, indent=1, ensure_ascii=False, allow_nan=False)
-        (folder / _MANIFEST).write_text(text + "\n", encoding="utf-8")
-
-    def _prune(self, progress: Progress) -> None:
-        folder = self._output_dir / CHECKPOINTS_DIR
-        names = {path: path.name.removeprefix("step-") for path in folder.glob("step-*")}
-        found = {int(number): path for path, number in names.items() if number.isdecimal()}
-        kept = set(sorted(number for number in found if number <= progress.steps)[-_KEPT:])
-        if self._state.best and progress.standing.best_step is not None:
-            kept.add(progress.standing.best_step)
-        for number in found.keys() - kept:
-            remove_whole(found[number])
-
-
 class Checkpoint:
     """A checkpoint that has been read and found whole.
 
@@ -125,7 +57,7 @@ class Checkpoint:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._manifest = self._read()
-        digests = _digests(folder)
+        digests = digests_of(folder)
         for name, digest in self._manifest.files.items():
             if digests.get(name) != digest:
                 what = "is not what was written" if name in digests else "is missing"
@@ -163,7 +95,7 @@ class Checkpoint:
         """
         if not state.load_adapter(load_file(self.folder / _WEIGHTS)):
             raise self._refusal("does not fit the model, which is not the one it was written with")
-        state.load_tensors(load_file(self.folder / _STATE))
+        state.load_tensors(load_file(self.folder / STATE))
         self._restore_best(state)
         if state.ist is not None:
             state.ist.load_state_dict(cast("IstState", self._manifest.ist))
@@ -175,37 +107,38 @@ class Checkpoint:
         if best == self.progress.steps:
             state.keep_best()
         else:
-            state.best.update(load_file(self.folder / _BEST))
+            state.best.update(load_file(self.folder / BEST))
 
     def _read(self) -> Manifest:
         try:
-            text = (self.folder / _MANIFEST).read_text(encoding="utf-8")
+            text = (self.folder / MANIFEST).read_text(encoding="utf-8")
         except (FileNotFoundError, NotADirectoryError) as error:
             raise self._refusal(
-                f"is no checkpoint: it has no {_MANIFEST}; give a folder such as "
-                f"{CHECKPOINTS_DIR}/{_name(100)} that a run wrote"
+                f"is no checkpoint: it has no {MANIFEST}; give a folder such as "
+                f"{checkpoint_path(100)} that a run wrote"
             ) from error
         try:
             # Python's own parser returns every float as it was written.
             return Manifest.model_validate(json.loads(text), strict=False)  # JSON has texts for keys only
         except ValueError as error:  # of JSON, of UTF-8 or of pydantic
             first = str(error).splitlines()[:3]
-            raise self._refusal(f"has a {_MANIFEST} that cannot be used: {' '.join(first)}") from error
+            raise self._refusal(f"has a {MANIFEST} that cannot be used: {' '.join(first)}") from error
 
     def _refusal(self, reason: str) -> CheckpointError:
         return CheckpointError(f"the checkpoint {self.folder} {reason}")
 
 
-def _name(step: int) -> str:
-    return f"step-{step:06d}"
+def checkpoint_path(step: int) -> str:
+    """Return where the checkpoint of a step is, inside a run's output folder."""
+    return f"{CHECKPOINTS_DIR}/step-{step:06d}"
 
 
-def _digests(folder: Path) -> dict[str, str]:
+def digests_of(folder: Path) -> dict[str, str]:
     """Return the SHA-256 of every file of the folder but the manifest."""
     digests = {}
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder).as_posix()
-        if path.is_file() and name != _MANIFEST:
+        if path.is_file() and name != MANIFEST:
             with path.open("rb") as file:
                 digests[name] = hashlib.file_digest(file, "sha256").hexdigest()
     return digests

@@ -5,13 +5,15 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from itertools import islice
 from typing import Generic
 
 from ist_core.artifacts import StepTable
 from ist_core.batches import epoch_order
-from ist_core.checkpoint import CheckpointFolder
+from ist_core.checkpoint_folder import CheckpointFolder
+from ist_core.errors import StorageError
 from ist_core.memory import PeakMemory
 from ist_core.objectives.objective import BatchT, ItemT
 from ist_core.progress import Progress, active_layers
@@ -60,6 +62,7 @@ class Loop(Generic[ItemT, BatchT]):
         self._check_stop = check_stop
         self._earlier_peak = progress.peak_memory_bytes
         self._metrics: dict[str, float] = {}
+        self._checkpointed: dict[str, float] = {}
         # A run that is stopped while both models answer then goes on with the answers.
         self._answers_follow = spec.evaluation is not None and spec.evaluation.rows > 0
 
@@ -69,30 +72,40 @@ class Loop(Generic[ItemT, BatchT]):
         Raises:
             Stopped: when asked to; what was done is then in a checkpoint.
         """
-        interval = checkpoint_interval(self._spec, total)
         first = self._progress.steps
         if first == 0:
             self._measure_before()
         self._begin = time.perf_counter() - self._progress.seconds
         self._snapshot = self._state.snapshot()
         try:
-            self._tell()
-            for batch in islice(_batches(examples, self._spec, total), first, None):
-                if self._progress.standing.stopped_early:
-                    break
-                self._check_stop()
-                self._step(batch, math.ceil(len(examples) / self._spec.batch_size))
-                self._tell_of_settling()
-                self._tell()
-                self._tell_of_warmup(total)
-                if self._progress.steps % interval == 0 and self._progress.steps < total:
-                    self._checkpoint()
-            if self._answers_follow and self._progress.steps > first:
-                self._checkpoint()
+            self._make_steps(examples, total)
         except Stopped:
             if self._progress.steps > first:
                 self._checkpoint()
+            self._tell_of_checkpoint(wait=True)
             raise
+        except BaseException:
+            with suppress(StorageError):  # the error that is on its way says more
+                self._tell_of_checkpoint(wait=True)
+            raise
+        if self._answers_follow and self._progress.steps > first:
+            self._checkpoint()
+        self._tell_of_checkpoint(wait=True)
+
+    def _make_steps(self, examples: Sequence[ItemT], total: int) -> None:
+        interval = checkpoint_interval(self._spec, total)
+        self._tell()
+        for batch in islice(_batches(examples, self._spec, total), self._progress.steps, None):
+            if self._progress.standing.stopped_early:
+                break
+            self._check_stop()
+            self._step(batch, math.ceil(len(examples) / self._spec.batch_size))
+            self._tell_of_settling()
+            self._tell()
+            self._tell_of_warmup(total)
+            self._tell_of_checkpoint(wait=False)
+            if self._progress.steps % interval == 0 and self._progress.steps < total:
+                self._checkpoint()
 
     def _measure_before(self) -> None:
         begin = time.perf_counter()
@@ -159,10 +172,17 @@ class Loop(Generic[ItemT, BatchT]):
             self._emit(Message(text, data={"step": ist.warmup_steps, "layers": settled.layers}))
 
     def _checkpoint(self) -> None:
-        """Write the checkpoint of the latest step, unless that is done."""
+        """Begin the checkpoint of the latest step, unless that is done."""
         if self._checkpoints.newest_step != self._progress.steps:
-            path = self._checkpoints.write(self._progress, self._snapshot)
-            self._emit(Checkpointed(self._progress.steps, path, self._metrics))
+            self._tell_of_checkpoint(wait=True)
+            self._checkpoints.begin(self._progress, self._snapshot)
+            self._checkpointed = self._metrics
+
+    def _tell_of_checkpoint(self, *, wait: bool) -> None:
+        """Tell of the checkpoint that was begun last, once it is whole."""
+        step, path = self._checkpoints.newest_step, self._checkpoints.finish(wait=wait)
+        if step is not None and path is not None:
+            self._emit(Checkpointed(step, path, self._checkpointed))
 
 
 def _batches(examples: Sequence[ItemT], spec: JobSpec, total: int) -> Iterator[list[ItemT]]:

@@ -14,7 +14,8 @@ from ist_core.adapters import add_adapters
 from ist_core.artifacts import ADAPTER_DIR, REPORT, STEPS_CSV, StepTable, save_adapter, write_report
 from ist_core.card import read_run, write_card
 from ist_core.catalog import Catalog, ModelSource, resolve_path_or_name
-from ist_core.checkpoint import Checkpoint, CheckpointFolder
+from ist_core.checkpoint import Checkpoint
+from ist_core.checkpoint_folder import CheckpointFolder
 from ist_core.comparison import SAMPLES, Compared, make_comparison
 from ist_core.device import device_name, pick_device, pick_dtype
 from ist_core.encoding import ensure_template

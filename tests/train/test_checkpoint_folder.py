@@ -5,13 +5,14 @@ from __future__ import annotations
 import errno
 import os
 import resource
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from ist_core import JobSpec, train
+from ist_core import JobSpec, StepRecord, train
 from ist_core.errors import StorageError
 from ist_core.records import Checkpointed, Emitted
 from ist_core.whole_folder import whole_folder
@@ -44,6 +45,15 @@ def test_the_newest_two_stay(spec: JobSpec, tmp_path: Path) -> None:
     (last,) = [item for item in emitted if isinstance(item, Checkpointed) and item.step == 8]
     assert (tmp_path / last.path / "checkpoint.json").is_file()
     assert last.metrics == steps_of(emitted)[7].metrics
+
+
+def test_a_later_checkpoint_has_the_tokenizer_too(spec: JobSpec, tmp_path: Path) -> None:
+    run(spec, tmp_path)
+    result, checkpoint = tmp_path / "adapter", tmp_path / "checkpoints" / "step-000008" / "adapter"
+    copied = {path.name for path in checkpoint.iterdir()} - {"adapter_model.safetensors"}
+    assert copied >= {"adapter_config.json", "tokenizer.json", "tokenizer_config.json"}
+    for name in copied:
+        assert (checkpoint / name).read_bytes() == (result / name).read_bytes()
 
 
 def test_a_tenth_of_the_steps_is_the_default_and_the_last_step_needs_none(
@@ -112,13 +122,83 @@ def test_a_disk_that_is_full_at_a_stop_is_told(
     assert names(tmp_path) == []
 
 
+def test_steps_are_made_while_a_checkpoint_is_flushed(
+    spec: JobSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    emitted: list[Emitted] = []
+    third = threading.Event()
+    flush = os.fsync
+
+    def fsync(number: int) -> None:
+        assert third.wait(20), "step 3 waits for the checkpoint of step 2"
+        flush(number)
+
+    def emit(item: Emitted) -> None:
+        emitted.append(item)
+        if steps_of(emitted)[-1:] and steps_of(emitted)[-1].step == 3:
+            third.set()
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    train(spec, output_dir=tmp_path, emit=emit)
+    told = [(type(item), item.step) for item in emitted if isinstance(item, StepRecord | Checkpointed)]
+    assert told.index((StepRecord, 3)) < told.index((Checkpointed, 2))
+    assert checkpointed(emitted) == [2, 4, 6, 8]
+    assert [item.metrics for item in emitted if isinstance(item, Checkpointed)] == [
+        record.metrics for record in steps_of(emitted) if record.step in (2, 4, 6, 8)
+    ]
+    _, rest = run(spec, tmp_path / "rest", resume_from=tmp_path / "checkpoints" / "step-000006")
+    kept = [item for item in emitted if item not in steps_of(emitted)[6:]]
+    assert outcome_of(tmp_path / "rest", kept + rest) == in_one(spec, tmp_path / "whole")
+
+
+def test_a_disk_that_is_full_as_steps_are_made_is_told(
+    spec: JobSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with (
+        failing_sync(monkeypatch),
+        pytest.raises(StorageError, match=r"step 2 could not .*No space left.*this run has written none"),
+    ):
+        run(spec, tmp_path)
+    assert names(tmp_path) == []
+
+
+def test_a_run_that_fails_keeps_the_checkpoint_that_was_begun(spec: JobSpec, tmp_path: Path) -> None:
+    emitted: list[Emitted] = []
+
+    def emit(item: Emitted) -> None:
+        emitted.append(item)
+        if isinstance(item, StepRecord) and item.step == 4:
+            raise ConnectionError("the one who listens is gone")
+
+    with pytest.raises(ConnectionError, match="is gone"):
+        train(spec, output_dir=tmp_path, emit=emit)
+    assert names(tmp_path) == ["step-000002"]
+    assert checkpointed(emitted) == [2]
+    _, rest = run(spec, tmp_path, resume_from=tmp_path / "checkpoints" / "step-000002")
+    assert outcome_of(tmp_path, emitted[: emitted.index(steps_of(emitted)[2])] + rest) == in_one(
+        spec, tmp_path / "whole"
+    )
+
+
+def test_a_runs_own_error_is_not_hidden_by_the_disks(
+    spec: JobSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def emit(item: Emitted) -> None:
+        if isinstance(item, StepRecord) and item.step == 3:
+            raise ConnectionError("the one who listens is gone")
+
+    with failing_sync(monkeypatch), pytest.raises(ConnectionError, match="is gone"):
+        train(spec, output_dir=tmp_path, emit=emit)
+    assert names(tmp_path) == []
+
+
 def test_other_errors_are_not_taken_for_the_disks(
     spec: JobSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(*_: object) -> None:
+    def broken(*_: object, **__: object) -> None:
         raise RuntimeError("a fault of ours")
 
-    monkeypatch.setattr("ist_core.checkpoint.save_adapter", broken)
+    monkeypatch.setattr("ist_core.checkpoint_folder.save_adapter", broken)
     with pytest.raises(RuntimeError, match="a fault of ours"):
         run(spec, tmp_path)
     assert names(tmp_path) == []

@@ -1,0 +1,132 @@
+"""Writes a run's checkpoints: what steps change at once, the rest beside the next steps."""
+
+from __future__ import annotations
+
+import json
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from safetensors.torch import save_file
+
+from ist_core.artifacts import ADAPTER_DIR, StepTable, save_adapter
+from ist_core.checkpoint import BEST, CHECKPOINTS_DIR, MANIFEST, STATE, checkpoint_path, digests_of
+from ist_core.fingerprint import Fingerprint
+from ist_core.progress import Progress
+from ist_core.storage import storing
+from ist_core.training_state import Snapshot, TrainingState
+from ist_core.whole_folder import remove_whole, whole_folder
+
+_KEPT = 2
+
+
+@dataclass(frozen=True, slots=True)
+class _Unfinished:
+    """A checkpoint whose files are written, and not yet known to be on the disk."""
+
+    step: int
+    whole: Future[None]
+
+
+class CheckpointFolder:
+    """Writes a run's checkpoints into its output folder, one after the other, and keeps the newest two.
+
+    A thread takes a checkpoint to its end while the next steps are made: `begin` writes all that they change,
+    `finish` tells that it is whole. Where the best one is to be the result, it is kept, too.
+    Checkpoints of later steps, which an earlier run has left in the folder, give way to this run's.
+    """
+
+    def __init__(
+        self, output_dir: Path, identity: Fingerprint, state: TrainingState, table: StepTable
+    ) -> None:
+        self._output_dir = output_dir
+        self._identity = identity
+        self._state = state
+        self._table = table
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
+        self._unfinished: _Unfinished | None = None
+        self.newest: str | None = None
+        """The latest whole checkpoint that this run wrote, as a path inside the output folder."""
+        self.newest_step: int | None = None
+        """Of the latest checkpoint that this run began."""
+
+    def begin(self, progress: Progress, snapshot: Snapshot) -> None:
+        """Begin the checkpoint of the step just finished; the one before must be finished.
+
+        Raises:
+            StorageError: if it cannot be written; earlier ones are as they were.
+        """
+        step = progress.steps
+        with self._storing(step), ExitStack() as stack:
+            folder = stack.enter_context(whole_folder(self._output_dir / checkpoint_path(step)))
+            self._fill(folder, progress, snapshot)
+            manifest = self._manifest(progress, snapshot)
+            best = progress.standing.best_step if self._state.best else None
+            whole = self._thread.submit(self._complete, stack.pop_all(), folder, manifest, step, best)
+        self._unfinished, self.newest_step = _Unfinished(step, whole), step
+
+    def finish(self, *, wait: bool) -> str | None:
+        """Return the path of the checkpoint that was begun, inside the output folder, once it is whole.
+
+        None: there is none, it was returned already, or, unless one waits, it takes longer.
+
+        Raises:
+            StorageError: if it cannot be written; earlier ones are as they were.
+        """
+        if (unfinished := self._unfinished) is None or not (wait or unfinished.whole.done()):
+            return None
+        self._unfinished = None
+        with self._storing(unfinished.step):
+            unfinished.whole.result()
+        self.newest = checkpoint_path(unfinished.step)
+        return self.newest
+
+    def _storing(self, step: int) -> AbstractContextManager[None]:
+        before = f"{self.newest} is whole" if self.newest else "this run has written none"
+        then = f"resume from the one before: {before}"
+        return storing(f"the checkpoint of step {step}", then=then)
+
+    def _fill(self, folder: Path, progress: Progress, snapshot: Snapshot) -> None:
+        """Write all files but the manifest."""
+        state = self._state
+        earlier = self._output_dir / self.newest / ADAPTER_DIR if self.newest else None
+        save_adapter(state.model, state.tokenizer, folder, earlier=earlier)
+        save_file(state.tensors(snapshot), folder / STATE)
+        if state.best and progress.standing.best_step != progress.steps:
+            save_file(state.best, folder / BEST)
+        self._table.copy_to(folder)
+
+    def _manifest(self, progress: Progress, snapshot: Snapshot) -> dict[str, Any]:
+        """Return the manifest without the files."""
+        identity = self._identity
+        return {
+            "version": 1,
+            "spec": identity.spec.model_dump(mode="json"),
+            "data": identity.data,
+            "environment": identity.environment,
+            "progress": asdict(progress),
+            "ist": snapshot.ist,
+        }
+
+    def _complete(
+        self, partial: ExitStack, folder: Path, manifest: dict[str, Any], step: int, best: int | None
+    ) -> None:
+        """Write the manifest, and give the folder its name, in the thread."""
+        with partial:
+            text = json.dumps(
+                manifest | {"files": digests_of(folder)}, indent=1, ensure_ascii=False, allow_nan=False
+            )
+            (folder / MANIFEST).write_text(text + "\n", encoding="utf-8")
+        self._prune(step, best)
+
+    def _prune(self, step: int, best: int | None) -> None:
+        folder = self._output_dir / CHECKPOINTS_DIR
+        names = {path: path.name.removeprefix("step-") for path in folder.glob("step-*")}
+        found = {int(number): path for path, number in names.items() if number.isdecimal()}
+        kept = set(sorted(number for number in found if number <= step)[-_KEPT:])
+        if best is not None:
+            kept.add(best)
+        for number in found.keys() - kept:
+            remove_whole(found[number])
