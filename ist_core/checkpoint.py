@@ -24,19 +24,19 @@ from ist_core.errors import CheckpointError
 from ist_core.fingerprint import Fingerprint, environment_differences, run_differences
 from ist_core.ist import IstState
 from ist_core.progress import Progress
+from ist_core.records import CHECKPOINT_MANIFEST
 from ist_core.spec import JobSpec
 from ist_core.strict import Strict
 from ist_core.training_state import TrainingState
 
 CHECKPOINTS_DIR = "checkpoints"
-MANIFEST = "checkpoint.json"
 STATE = "state.safetensors"
 BEST = "best.safetensors"
 _WEIGHTS = f"{ADAPTER_DIR}/adapter_model.safetensors"
 
 
 class Manifest(Strict):
-    """What is in `checkpoint.json`."""
+    """What is in the manifest."""
 
     version: Literal[1] = 1
     spec: JobSpec
@@ -111,10 +111,10 @@ class Checkpoint:
 
     def _read(self) -> Manifest:
         try:
-            text = (self.folder / MANIFEST).read_text(encoding="utf-8")
+            text = (self.folder / CHECKPOINT_MANIFEST).read_text(encoding="utf-8")
         except (FileNotFoundError, NotADirectoryError) as error:
             raise self._refusal(
-                f"is no checkpoint: it has no {MANIFEST}; give a folder such as "
+                f"is no checkpoint: it has no {CHECKPOINT_MANIFEST}; give a folder such as "
                 f"{checkpoint_path(100)} that a run wrote"
             ) from error
         try:
@@ -122,7 +122,9 @@ class Checkpoint:
             return Manifest.model_validate(json.loads(text), strict=False)  # JSON has texts for keys only
         except ValueError as error:  # of JSON, of UTF-8 or of pydantic
             first = str(error).splitlines()[:3]
-            raise self._refusal(f"has a {MANIFEST} that cannot be used: {' '.join(first)}") from error
+            raise self._refusal(
+                f"has a {CHECKPOINT_MANIFEST} that cannot be used: {' '.join(first)}"
+            ) from error
 
     def _refusal(self, reason: str) -> CheckpointError:
         return CheckpointError(f"the checkpoint {self.folder} {reason}")
@@ -138,7 +140,7 @@ def digests_of(folder: Path) -> dict[str, str]:
     digests = {}
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder).as_posix()
-        if path.is_file() and name != MANIFEST:
+        if path.is_file() and name != CHECKPOINT_MANIFEST:
             with path.open("rb") as file:
                 digests[name] = hashlib.file_digest(file, "sha256").hexdigest()
     return digests

@@ -12,9 +12,10 @@ from typing import Any
 from safetensors.torch import save_file
 
 from ist_core.artifacts import ADAPTER_DIR, StepTable, save_adapter
-from ist_core.checkpoint import BEST, CHECKPOINTS_DIR, MANIFEST, STATE, checkpoint_path, digests_of
+from ist_core.checkpoint import BEST, CHECKPOINTS_DIR, STATE, checkpoint_path, digests_of
 from ist_core.fingerprint import Fingerprint
 from ist_core.progress import Progress
+from ist_core.records import CHECKPOINT_MANIFEST
 from ist_core.storage import storing
 from ist_core.training_state import Snapshot, TrainingState
 from ist_core.whole_folder import remove_whole, whole_folder
@@ -118,7 +119,7 @@ class CheckpointFolder:
             text = json.dumps(
                 manifest | {"files": digests_of(folder)}, indent=1, ensure_ascii=False, allow_nan=False
             )
-            (folder / MANIFEST).write_text(text + "\n", encoding="utf-8")
+            (folder / CHECKPOINT_MANIFEST).write_text(text + "\n", encoding="utf-8")
         self._prune(step, best)
 
     def _prune(self, step: int, best: int | None) -> None:

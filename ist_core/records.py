@@ -53,9 +53,16 @@ class Message:
     data: dict[str, JsonValue] = field(default_factory=dict)
 
 
+CHECKPOINT_MANIFEST = "checkpoint.json"
+"""In a checkpoint's folder; its `files` holds the SHA-256 of each other file."""
+
+
 @dataclass(frozen=True, slots=True)
 class Checkpointed:
-    """A checkpoint is on disk, whole: `train(.., resume_from=..)` can continue after its step."""
+    """A checkpoint is on disk, whole: `train(.., resume_from=..)` can continue after its step.
+
+    Its files are never changed again, only removed.
+    """
 
     step: int
     path: str

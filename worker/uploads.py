@@ -5,12 +5,14 @@ Without the engine: a supervisor, which never loads torch, reads what its traine
 
 from __future__ import annotations
 
+import hashlib
+import json
 import logging
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from ist_core.records import Checkpointed, Message
+from ist_core.records import CHECKPOINT_MANIFEST, Checkpointed, Message
 from store.checkpoints import checkpoint_prefix
 from store.objects import ObjectInfo, ObjectsAway, ObjectStore
 
@@ -40,13 +42,13 @@ class Uploads:
 
         None: its folder is gone, because the engine, which keeps the newest two, is so far ahead.
         """
-        folder, stored = self._output / item.path, []
+        folder = self._output / item.path
+        stored: list[ObjectInfo] = []
         prefix = checkpoint_prefix(self._job_id, self._attempt, item.step)
         try:
-            for path in sorted(path for path in folder.rglob("*") if path.is_file()):
-                with path.open("rb") as source:
-                    key = prefix + path.relative_to(folder).as_posix()
-                    stored.append(self._objects.put(key, source))
+            digests = self._digests(folder)
+            for name, digest in digests.items():
+                stored.append(self._objects.adopt(prefix + name, folder / name, digest))
             if folder.is_dir():
                 return Uploaded(item.step, item.metrics, tuple(stored))
         except (OSError, ObjectsAway) as error:
@@ -58,6 +60,12 @@ class Uploads:
         else:
             self._remove(stored)
         return None
+
+    def _digests(self, folder: Path) -> dict[str, str]:
+        """The SHA-256 of every file, as the engine has noted it; of its note, taken here."""
+        manifest = (folder / CHECKPOINT_MANIFEST).read_bytes()
+        digests: dict[str, str] = json.loads(manifest)["files"]
+        return digests | {CHECKPOINT_MANIFEST: hashlib.sha256(manifest).hexdigest()}
 
     def _remove(self, stored: list[ObjectInfo]) -> None:
         for item in stored:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import io
+import os
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +15,7 @@ from pydantic import ValidationError
 
 from store import s3_objects
 from store.object_storage import open_objects
-from store.objects import LocalObjects, ObjectNotFound, ObjectsAway, ObjectStore
+from store.objects import LocalObjects, ObjectInfo, ObjectNotFound, ObjectsAway, ObjectStore
 from store.s3_objects import S3Objects
 from store.settings import Settings
 from tests.s3_server import ACCESS_KEY, SECRET_KEY, S3Server, s3_server
@@ -115,6 +116,39 @@ def test_an_object_is_copied_to_another(objects: ObjectStore) -> None:
         assert objects.put("b", source).sha256 == hashlib.sha256(data).hexdigest()
 
 
+@pytest.mark.parametrize("linked", [True, False])
+def test_a_file_that_is_adopted_may_go(
+    objects: ObjectStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, linked: bool
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EXDEV, "another disk")
+
+    if not linked:
+        monkeypatch.setattr(os, "link", refuse)
+    digest = hashlib.sha256(b"weights").hexdigest()
+    for number in range(2):  # the second replaces the first
+        file = tmp_path / f"weights-{number}"
+        file.write_bytes(b"weights")
+        assert objects.adopt("a/b", file, digest) == ObjectInfo("a/b", 7, digest)
+        file.unlink()
+    with objects.open("a/b") as stream:
+        assert stream.read() == b"weights"
+    assert list(objects.list("")) == ["a/b"]
+    with pytest.raises(FileNotFoundError):
+        objects.adopt("a/c", tmp_path / "weights-1", digest)
+    assert list(objects.list("")) == ["a/b"]
+
+
+def test_an_adopted_file_is_no_copy_and_no_others_may_read_it(tmp_path: Path) -> None:
+    objects, file = LocalObjects(tmp_path / "objects"), tmp_path / "weights"
+    file.write_bytes(b"weights")
+    file.chmod(0o644)
+    objects.adopt("a/b", file, hashlib.sha256(b"weights").hexdigest())
+    path = objects.folder / "a" / "b"
+    assert path.samefile(file)
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
 def test_keys_are_listed_by_prefix(objects: ObjectStore) -> None:
     for key in ("models/j/1/b", "models/j/1/a", "models/j/2/a", "models/j/10", "files/x"):
         objects.put(key, io.BytesIO(b""))
@@ -135,6 +169,7 @@ def test_a_folder_is_cleared_and_what_lies_beside_it_stays(objects: ObjectStore)
 def test_a_key_that_could_mean_a_place_elsewhere_is_refused(objects: ObjectStore, key: str) -> None:
     for use in (
         lambda: objects.put(key, io.BytesIO(b"")),
+        lambda: objects.adopt(key, Path(__file__), ""),
         lambda: objects.open(key),
         lambda: objects.delete(key),
     ):

@@ -139,6 +139,20 @@ def test_one_of_another_run_is_refused_for_later_attempts_too(first: Attempt, ob
     assert second.offered() == ([None], [])
 
 
+def test_what_is_stored_is_what_the_engine_has_hashed(first: Attempt, objects: LocalObjects) -> None:
+    item = first.write(10)
+    made = first.uploads.store(item)
+    assert isinstance(made, Uploaded)
+    names = {info.key.split("/", 4)[4]: info for info in made.stored}
+    assert names.keys() == {*PARTS, "checkpoint.json"}
+    for name, info in names.items():
+        data = (first.folder / item.path / name).read_bytes()
+        assert (info.bytes, info.sha256) == (len(data), hashlib.sha256(data).hexdigest())
+    shutil.rmtree(first.folder / item.path)
+    with objects.open(names["state.safetensors"].key) as stream:
+        assert stream.read() == b"moments"
+
+
 def test_one_that_the_engine_has_removed_leaves_no_object(first: Attempt, objects: LocalObjects) -> None:
     item = first.write(10)
     shutil.rmtree(first.folder / item.path)
@@ -149,14 +163,14 @@ def test_one_that_the_engine_has_removed_leaves_no_object(first: Attempt, object
 def test_one_that_cannot_be_stored_is_a_warning(
     first: Attempt, objects: LocalObjects, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = objects.put
+    real = objects.adopt
 
-    def full(key: str, source: object) -> ObjectInfo:
+    def full(key: str, file: Path, sha256: str) -> ObjectInfo:
         if key.endswith("state.safetensors"):
             raise OSError(28, "No space left on device")
-        return real(key, source)  # type: ignore[arg-type]  # passed on as it came
+        return real(key, file, sha256)
 
-    monkeypatch.setattr(objects, "put", full)
+    monkeypatch.setattr(objects, "adopt", full)
     told = first.uploads.store(first.write(10))
     assert isinstance(told, Message)
     assert (told.level, told.data) == ("warn", {"step": 10})
