@@ -10,7 +10,7 @@ from ist_core.errors import IstError
 from ist_core.spec import IstSpec, JobSpec, Policy
 
 _WARMUP_PARTS: Mapping[Policy, int] = MappingProxyType(
-    {"settling": 3, "importance": 10, "contiguous": 10, "depth": 10}
+    {"settling": 4, "importance": 10, "contiguous": 10, "depth": 10}
 )
 """standard mode: one step in so many updates all layers first, where the user does not say how many do."""
 

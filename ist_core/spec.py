@@ -117,7 +117,7 @@ class IstSpec(Strict):
     score_rate: Annotated[float, Field(gt=0)] = 10.0
     """mu: the step size of the score update."""
     warmup_steps: Annotated[int, Field(ge=0)] | Literal["auto"] = "auto"
-    """standard mode: steps that update every layer before scores are trusted; auto is a third of the steps
+    """standard mode: steps that update every layer before scores are trusted; auto is a quarter of the steps
     for settling, 10 % for the others that look at scores, and none for the rest."""
     floor: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.1
     """standard mode: the share of the drawing weight that is spread evenly over all layers."""

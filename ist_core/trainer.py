@@ -24,7 +24,7 @@ from ist_core.fingerprint import Fingerprint, data_facts, fingerprint
 from ist_core.forecast import Forecast
 from ist_core.ist import IST, adapter_layers
 from ist_core.loop import Loop
-from ist_core.memory import PeakMemory, memory_advice
+from ist_core.memory import PeakMemory, memory_advice, return_large_blocks
 from ist_core.models import BaseModel, HeldModel, default_cache, load_base_model
 from ist_core.objectives.objective import BatchT, ItemT, Settled
 from ist_core.objectives.task import Task, make_task
@@ -70,6 +70,7 @@ def train(
         EngineError: for everything a user can mend; see `ist_core.errors`.
     """
     output_dir.mkdir(parents=True, exist_ok=True)
+    return_large_blocks()
     device = pick_device()
     run = _Run(spec, output_dir, emit, StopCheck(should_stop), device, forked=held is not None)
     devices = [device] if device.type == "cuda" else []

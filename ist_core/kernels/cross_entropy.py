@@ -5,8 +5,8 @@
     dl/dh = W' (p - y)        y_nv = 1 where v = t_n, else 0
 
 A chunk's logits are there once, when they are made: its p - y is made in their place and multiplied by W at
-once. Kept for the backward pass: dl/dh alone; the plain way keeps logits and p of all tokens. Logits have
-the model's format, and all that is made of them is float32.
+once, all in buffers that the chunks share. Kept for the backward pass: dl/dh alone; the plain way keeps
+logits and p of all tokens. Logits have the model's format, and all that is made of them is float32.
 
     h  states    t  targets    W  weight    b  bias    n  token    v  word
 """
@@ -54,10 +54,11 @@ class _LinearCrossEntropy(torch.autograd.Function):
         losses = torch.empty(len(targets), device=states.device)
         right = torch.zeros((), dtype=torch.long, device=states.device)
         gradient = torch.empty_like(states) if wanted else None
+        buffers = _Buffers(states, words=len(weight), chunk=chunk)
         for at in range(0, len(targets), chunk):
             part = slice(at, at + chunk)
             into = None if gradient is None else gradient[part]
-            losses[part], count = _of_chunk(states[part], weight, bias, targets[part], into)
+            losses[part], count = _of_chunk(states[part], weight, bias, targets[part], buffers, into)
             right += count
         ctx.save_for_backward(gradient)
         ctx.mark_non_differentiable(right)
@@ -70,14 +71,31 @@ class _LinearCrossEntropy(torch.autograd.Function):
         return gradient * g, None, None, None, None, None
 
 
+class _Buffers:
+    """What all chunks are made in: the largest tensors of a step, and all of one size but the last."""
+
+    def __init__(self, states: Tensor, *, words: int, chunk: int) -> None:
+        size = (min(chunk, len(states)), words)
+        self.wide = torch.empty(size, device=states.device)
+        self.narrow = self.wide if states.dtype == torch.float32 else states.new_empty(size)
+        """In the model's format."""
+
+
 def _of_chunk(
-    states: Tensor, weight: Tensor, bias: Tensor | None, targets: Tensor, gradient: Tensor | None
+    states: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    targets: Tensor,
+    buffers: _Buffers,
+    gradient: Tensor | None,
 ) -> tuple[Tensor, Tensor]:
     """Return each token's cross entropy, and how many are predicted; write dl/dh into `gradient`."""
-    z = product(states, weight.t())
+    narrow, z = buffers.narrow[: len(states)], buffers.wide[: len(states)]
+    product(states, weight.t(), out=narrow)
     if bias is not None:
-        z += bias
-    z = z.float()
+        narrow += bias
+    if z is not narrow:
+        z.copy_(narrow)
     aims = targets.unsqueeze(1)
     largest, best = z.max(-1, keepdim=True)
     aimed = z.gather(1, aims) - largest
@@ -85,5 +103,5 @@ def _of_chunk(
     total = p.sum(-1, keepdim=True)
     if gradient is not None:
         p.div_(total).scatter_add_(1, aims, p.new_full(aims.shape, -1.0))
-        gradient.copy_(product(p.to(states.dtype), weight))
+        gradient.copy_(product(narrow.copy_(p), weight))
     return (total.log() - aimed).squeeze(1), (best == aims).sum()

@@ -13,8 +13,8 @@ from tests.train import trainers
 from tests.train.runs import in_one, in_pieces, make_spec, run, steps_of
 
 pytestmark = trainers.QUIET
-LAYERS, STEPS, WARMUP = 4, 40, 14
-"""Of the tiny model; of four epochs of the file; and a third of them, rounded up."""
+LAYERS, STEPS, WARMUP = 4, 40, 10
+"""Of the tiny model; of four epochs of the file; and a quarter of them."""
 
 
 def _spec(tiny_folder: Path, chat_file: Path) -> JobSpec:
@@ -33,7 +33,9 @@ def test_a_job_warms_up_settles_and_is_never_probed(
     (kept,) = {record.active for record in records[WARMUP:]}
     assert kept == tuple(range(LAYERS - len(kept), LAYERS))
     assert 0 < len(kept) < LAYERS
-    assert len({record.importance for record in records[:WARMUP]}) > 1, "training's gradients move the scores"
+    assert len({record.importance for record in records[: WARMUP + 1]}) > 1, (
+        "training's gradients move the scores"
+    )
     assert probes == []
     texts = [item.text for item in emitted if isinstance(item, Message)]
     assert sum("settled" in text for text in texts) == 1

@@ -20,6 +20,7 @@ from ist_core.catalog import ModelSource
 from ist_core.device import pick_device, pick_dtype
 from ist_core.encoding import Example
 from ist_core.ist import IST, adapter_layers
+from ist_core.memory import return_large_blocks
 from ist_core.models import load_base_model
 from ist_core.objectives.supervised import Supervised
 from ist_core.spec import JobSpec
@@ -45,6 +46,7 @@ def build(work: Workload, keys: dict[str, Any], *, total: int, rows: int) -> Our
     Args:
         keys: the job's own; and `kept`, how many layers keep their activations.
     """
+    return_large_blocks()  # as `train` does
     kept = keys.pop("kept", None)
     spec = JobSpec.model_validate(
         {

@@ -113,7 +113,7 @@ export const ADVANCED: readonly Section[] = [
       { name: "ist.score_rate", label: "Score rate", usual: usual(ist.score_rate), when: isImportance },
       { name: "ist.suppress_fraction", label: "Share suppressed", usual: usual(ist.suppress_fraction), when: isSuppressed },
       { name: "ist.suppression", label: "What is left of it", usual: usual(ist.suppression), when: isSuppressed },
-      { name: "ist.warmup_steps", label: "Warm-up steps", usual: usual(ist.warmup_steps), hint: "auto: a third for settling, a tenth for others that look at importance", when: isSparse },
+      { name: "ist.warmup_steps", label: "Warm-up steps", usual: usual(ist.warmup_steps), hint: "auto: a quarter for settling, a tenth for others that look at importance", when: isSparse },
       { name: "ist.floor", label: "Floor", usual: usual(ist.floor), when: (values) => isImportance(values) && isDrawn(values) },
       { name: "ist.hold", label: "Steps a choice is kept", usual: usual(ist.hold), when: isDrawn },
       { name: "ist.optimizer_state", label: "Optimizer state", kind: "choice", choices: ["keep", "reset", "offload"], usual: ist.optimizer_state, when: isSparse },

@@ -68,7 +68,7 @@ def test_a_warm_up_is_the_worst_selection_and_counts_in_the_mean() -> None:
         ({"warmup_steps": 7}, 50, 7),
         ({"warmup_steps": 70}, 50, 50),
         ({"policy": "importance"}, 51, 6),
-        ({}, 50, 17),
+        ({}, 50, 13),
     ],
 )
 def test_warm_up_steps(keys: dict[str, Any], steps: int, warmup: int) -> None:
