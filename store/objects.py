@@ -128,9 +128,10 @@ class LocalObjects:
 
     def list(self, prefix: str) -> Iterator[str]:
         """The keys that begin with `prefix`, sorted; half-written files are not among them."""
+        folder = prefix.rpartition("/")[0]
         keys = (
             path.relative_to(self.folder).as_posix()
-            for path in self.folder.rglob("*")
+            for path in (self._path(folder) if folder else self.folder).rglob("*")
             if path.is_file() and not path.name.startswith(".put-")
         )
         yield from sorted(key for key in keys if key.startswith(prefix))

@@ -153,8 +153,10 @@ def test_keys_are_listed_by_prefix(objects: ObjectStore) -> None:
     for key in ("models/j/1/b", "models/j/1/a", "models/j/2/a", "models/j/10", "files/x"):
         objects.put(key, io.BytesIO(b""))
     assert list(objects.list("models/j/1/")) == ["models/j/1/a", "models/j/1/b"]
+    assert list(objects.list("models/j/1/a")) == ["models/j/1/a"]
     assert list(objects.list("models/j/1")) == ["models/j/1/a", "models/j/1/b", "models/j/10"]
     assert list(objects.list("none")) == []
+    assert list(objects.list("none/of/them")) == []
 
 
 def test_a_folder_is_cleared_and_what_lies_beside_it_stays(objects: ObjectStore) -> None:
