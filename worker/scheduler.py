@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import threading
+import time
 
 import redis
 from celery import Celery
@@ -23,6 +25,10 @@ from worker.sweeper import Sweeper
 from worker.trimmer import Trimmer
 
 RESEND_SECONDS = 15.0
+TIDYING_SECONDS = 30.0
+"""So often it is looked for what is over; nobody waits for that."""
+NICE = 5
+"""How much this process yields to trainers for a CPU."""
 
 logger = logging.getLogger(__name__)
 
@@ -39,6 +45,7 @@ class Scheduler:
         objects: ObjectStore,
         *,
         resend_seconds: float = RESEND_SECONDS,
+        tidying_seconds: float = TIDYING_SECONDS,
     ) -> None:
         self._settings = settings
         self._database = database
@@ -48,6 +55,8 @@ class Scheduler:
         self._janitor = Janitor(database, objects)
         self._sweeper = Sweeper(database, objects)
         self._resend_seconds = resend_seconds
+        self._tidying_seconds = tidying_seconds
+        self._next_tidying = 0.0
 
     def run(self, stop: threading.Event) -> None:
         """Tick until `stop` is set; PostgreSQL or Redis being away only delays the work."""
@@ -64,10 +73,12 @@ class Scheduler:
         """Do all that is due once."""
         self._take_back_lost()
         self._take_back_exports()
-        self._trimmer.tick()
-        self._janitor.tick()
-        self._sweeper.tick()
         self._send_missing()
+        self._trimmer.tick()
+        if time.monotonic() >= self._next_tidying:
+            self._next_tidying = time.monotonic() + self._tidying_seconds
+            self._janitor.tick()
+            self._sweeper.tick()
 
     @property
     def _patience(self) -> float:
@@ -124,6 +135,7 @@ def main() -> None:
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
+    os.nice(NICE)
     database = Database(settings.database_url)
     objects = open_objects(settings)
     with bus.connect(settings.redis_url) as client, Courier(settings, database).running():

@@ -60,13 +60,18 @@ def test_the_scheduler_removes_what_is_over(
     left_behind: tuple[str, str],
 ) -> None:
     file_id, upload_id = left_behind
-    Scheduler(settings, database, redis_client, create_app(settings), objects).tick()
+    scheduler = Scheduler(settings, database, redis_client, create_app(settings), objects)
+    scheduler.tick()
     assert list(objects.list("")) == []
     with database.session() as session:
         file = session.get_one(File, file_id)
         assert (file.deleted_at is None, file.purged_at is None) == (False, False)
         assert session.get_one(Upload, upload_id).status == "expired"
         assert session.get(UploadPart, "part-a") is None
+        later = make_file(session, lifetime=0).id
+    scheduler.tick()
+    with database.session() as session:
+        assert session.get_one(File, later).deleted_at is None, "the next look comes later"
 
 
 def test_a_storage_that_is_away_delays_the_rest(
