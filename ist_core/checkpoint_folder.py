@@ -14,6 +14,7 @@ from safetensors.torch import save_file
 from ist_core.artifacts import ADAPTER_DIR, StepTable, save_adapter
 from ist_core.checkpoint import BEST, CHECKPOINTS_DIR, STATE, checkpoint_path, digests_of
 from ist_core.fingerprint import Fingerprint
+from ist_core.priority import yield_to_steps
 from ist_core.progress import Progress
 from ist_core.records import CHECKPOINT_MANIFEST
 from ist_core.storage import storing
@@ -46,7 +47,7 @@ class CheckpointFolder:
         self._identity = identity
         self._state = state
         self._table = table
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="checkpoint", initializer=yield_to_steps)
         self._unfinished: _Unfinished | None = None
         self.newest: str | None = None
         """The latest whole checkpoint that this run wrote, as a path inside the output folder."""

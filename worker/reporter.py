@@ -11,6 +11,7 @@ from pathlib import Path
 
 import redis
 
+from ist_core.priority import yield_to_steps
 from ist_core.records import Checkpointed, Emitted
 from store import bus
 from store.database import DATABASE_AWAY, Database
@@ -84,6 +85,7 @@ class Reporter:
             )
 
     def _run(self) -> None:
+        yield_to_steps()
         try:
             while (taken := self._buffer.take())[1]:
                 self._deliver(*taken)

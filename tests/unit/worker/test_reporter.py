@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -30,8 +32,10 @@ class FakeUploads(Uploads):
 
     def __init__(self) -> None:
         self.answers: dict[int, Uploaded | Message | None] = {}
+        self.priority = 0
 
     def store(self, item: Checkpointed) -> Uploaded | Message | None:
+        self.priority = os.getpriority(os.PRIO_PROCESS, 0)  # of this thread alone, on Linux
         return self.answers.get(item.step, Uploaded(item.step, item.metrics, ()))
 
 
@@ -87,6 +91,17 @@ def test_a_checkpoint_is_a_row_and_an_event_in_its_place(
     assert (made.step, made.attempt, made.metrics, made.resumable) == (1, held.attempt, {"loss": 1.0}, True)
     assert isinstance(told[1], Event)
     assert told[1].data == {"step": 1, "checkpoint": made.id}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="threads have no priorities of their own")
+def test_the_steps_go_before_the_reporter(
+    database: Database, redis_client: redis.Redis, uploads: FakeUploads, spool: Path
+) -> None:
+    held = claimed(database)
+    reporter = Reporter(database, redis_client, uploads, held.job_id, held.attempt, spool=spool)
+    reporter.emit(checkpointed(1))
+    reporter.close()
+    assert uploads.priority > os.getpriority(os.PRIO_PROCESS, 0), "a greater number goes behind"
 
 
 def checkpointed(number: int) -> Checkpointed:
