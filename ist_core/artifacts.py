@@ -119,9 +119,13 @@ def save_adapter(
         earlier: the adapter folder of an earlier moment of this run; the tokenizer is copied from there.
     """
     adapter = folder / ADAPTER_DIR
+    adapter.mkdir(parents=True, exist_ok=True)
+    # Where peft finds a card it compiles no template for one, of empty sections.
+    card = adapter / "README.md"
+    card.write_text("---\nlibrary_name: peft\n---\n", encoding="utf-8")
     # The base's vocabulary never changes here; "auto" would ask the Hub about it.
     model.save_pretrained(str(adapter), save_embedding_layers=False)
-    (adapter / "README.md").unlink()  # peft's, of empty sections
+    card.unlink()
     if earlier is None:
         tokenizer.save_pretrained(adapter)
         return
