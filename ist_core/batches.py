@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import torch
 
 from ist_core.encoding import Example
+from ist_core.kernels.attention import LONGEST
+from ist_core.kernels.packing import PackedRows
 from ist_core.seeds import stream
 from ist_core.widths import rounded_width
 
@@ -17,18 +19,24 @@ _WINDOW = 8
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Right-padded examples: B of them, N supervised tokens."""
+    """Examples, B of them with N supervised tokens: right-padded, or packed."""
 
     tokens: torch.Tensor
-    """(B, T)"""
-    mask: torch.Tensor
-    """(B, T), 1 where there is a token."""
+    """(B, T), or one pack, (1, P)"""
     positions: torch.Tensor
-    """(N,), indices into the flattened (B * T) of the positions that predict a supervised token."""
+    """(N,), indices into the flattened tokens of the positions that predict a supervised token."""
     targets: torch.Tensor
     """(N,), the supervised tokens themselves."""
     rows: tuple[tuple[int, ...], ...]
     """The tokens of each example, without padding."""
+    packed: PackedRows | None = None
+    """How they are packed; None: they are padded."""
+
+    @property
+    def starts(self) -> Sequence[int]:
+        """Where each example begins in the flattened tokens."""
+        width = self.tokens.shape[1]
+        return self.packed.starts if self.packed else range(0, width * len(self.rows), width)
 
     @property
     def size(self) -> int:
@@ -42,32 +50,40 @@ class Batch:
 
 
 def collate(
-    examples: Sequence[Example], *, pad: int, device: torch.device, few_widths: bool = False
+    examples: Sequence[Example],
+    *,
+    pad: int,
+    device: torch.device,
+    few_widths: bool = False,
+    packed: bool = False,
 ) -> Batch:
     """Return the examples as one batch on `device`, padded to the longest, or a little further.
 
     Args:
         few_widths: pad to one of eight lengths an octave; see `needs_few_widths`.
+        packed: without padding, if all rows are short enough for attention's fast path.
     """
-    width = max(len(example.tokens) for example in examples)
+    lengths = [len(example.tokens) for example in examples]
+    width = max(lengths)
+    pack = PackedRows(lengths) if packed and width <= LONGEST else None
     if few_widths:
         width = rounded_width(width)
-    tokens = torch.full((len(examples), width), pad)
-    mask = torch.zeros((len(examples), width), dtype=torch.long)
-    supervised = torch.zeros((len(examples), width), dtype=torch.bool)
-    for row, example in enumerate(examples):
-        length = len(example.tokens)
-        tokens[row, :length] = torch.tensor(example.tokens)
-        mask[row, :length] = 1
-        supervised[row, :length] = torch.tensor(example.supervised)
-    targets = supervised.flatten().nonzero().squeeze(1)
+    shape = (1, pack.size) if pack else (len(examples), width)
+    starts = pack.starts if pack else range(0, width * len(examples), width)
+    tokens = torch.full((shape[0] * shape[1],), pad)
+    supervised = torch.zeros(len(tokens), dtype=torch.bool)
+    for start, example in zip(starts, examples, strict=True):
+        part = slice(start, start + len(example.tokens))
+        tokens[part] = torch.tensor(example.tokens)
+        supervised[part] = torch.tensor(example.supervised)
+    targets = supervised.nonzero().squeeze(1)
     return Batch(
-        tokens=tokens.to(device),
-        mask=mask.to(device),
+        tokens=tokens.view(shape).to(device),
         # The first token of a row is never supervised, so the position before is in the same row.
         positions=(targets - 1).to(device),
-        targets=tokens.flatten()[targets].to(device),
+        targets=tokens[targets].to(device),
         rows=tuple(example.tokens for example in examples),
+        packed=pack,
     )
 
 

@@ -16,6 +16,7 @@ from ist_core.errors import ModelError
 from ist_core.kernels.cross_entropy import linear_cross_entropy
 from ist_core.kernels.families import is_hooked, known_classes
 from ist_core.kernels.forwards import replaced
+from ist_core.kernels.packing import reading
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,10 +75,18 @@ def _states(model: PeftModel, head: nn.Linear, batch: Batch) -> torch.Tensor:
         return _output(model, batch)
 
 
+def read(model: PeftModel, batch: Batch) -> torch.Tensor:
+    """Call the model with the batch's tokens; return its logits, (B, T, vocab) or (1, P, vocab)."""
+    # No mask: padding comes last, so a causal model looks at none of it. Packed rows begin anew at
+    # position 0, by which transformers tells them apart wherever attention takes no fast path.
+    places = {} if batch.packed is None else {"position_ids": batch.packed.places}
+    with reading(batch.packed):
+        output: torch.Tensor = model(input_ids=batch.tokens, use_cache=False, **places).logits
+    return output
+
+
 def _output(model: PeftModel, batch: Batch) -> torch.Tensor:
-    # No mask: padding comes last, so a causal model looks at none of it.
-    output: torch.Tensor = model(input_ids=batch.tokens, use_cache=False).logits
-    return output.squeeze(0)
+    return read(model, batch).squeeze(0)
 
 
 def _gathered(states: torch.Tensor, batch: Batch) -> torch.Tensor:

@@ -21,10 +21,12 @@ import torch
 from peft import PeftModel
 from torch import Tensor
 
+from ist_core.batches import Batch
 from ist_core.hidden_states import HiddenStates, Tokens
 from ist_core.ist import decoder_layers
 from ist_core.keeping import drops_out
 from ist_core.kernels.forwards import replace
+from ist_core.loss import read
 from ist_core.settled import FAMILIES
 
 
@@ -51,7 +53,7 @@ class Prefix:
     """The lowest `depth` decoder layers of a model, which nothing changes any more.
 
     Args:
-        collate: returns rows as the model reads them, (B, T) with padding on the right.
+        collate: returns rows as the model reads them.
         groups: rows that are read together, as far as there is room to keep them; all others are read alone.
         folder: on whose disk hidden states are kept. None: the system's folder for temporary files.
         limit: bytes that may be taken there. None: half of what is free.
@@ -62,7 +64,7 @@ class Prefix:
         model: PeftModel,
         depth: int,
         *,
-        collate: Callable[[Sequence[Tokens]], Tensor],
+        collate: Callable[[Sequence[Tokens]], Batch],
         groups: Iterable[tuple[Tokens, ...]] = (),
         folder: Path | None,
         limit: int | None = None,
@@ -93,17 +95,13 @@ class Prefix:
         return self._kept.bytes
 
     @contextmanager
-    def passed(self, rows: Sequence[Tokens], *, width: int) -> Iterator[None]:
-        """Inside the block the settled layers are passed by: the model is called with `rows`.
-
-        Args:
-            width: what they are padded to, on the right.
-        """
-        states = [self._states(row) for row in rows]
-        given = states[0].new_zeros((len(rows), width, states[0].shape[-1]))
-        for place, found in enumerate(states):
-            given[place, : len(found)] = found
-        self._given = given.to(self._model.device)
+    def passed(self, batch: Batch) -> Iterator[None]:
+        """Inside the block the settled layers are passed by: the model is called with the batch."""
+        states = [self._states(row) for row in batch.rows]
+        given = states[0].new_zeros((batch.tokens.numel(), states[0].shape[-1]))
+        for start, found in zip(batch.starts, states, strict=True):
+            given[start : start + len(found)] = found
+        self._given = given.view(*batch.tokens.shape, -1).to(self._model.device)
         try:
             yield
         finally:
@@ -137,12 +135,14 @@ class Prefix:
     def _make(self, rows: Sequence[Tokens]) -> list[Tensor]:
         """Let the settled layers alone read rows; returns (T, hidden) of each on the CPU."""
         self._looking = True
+        batch = self._collate(rows)
         try:
             with torch.no_grad():
-                self._model(input_ids=self._collate(rows), use_cache=False)
+                read(self._model, batch)
         except _Reached as reached:
-            found = reached.states.cpu()
-            return [states[: len(row)] for states, row in zip(found, rows, strict=True)]
+            found = reached.states.cpu().flatten(0, 1)
+            starts = zip(batch.starts, rows, strict=True)
+            return [found[start : start + len(row)] for start, row in starts]
         finally:
             self._looking = False
         raise TypeError("the model has not come to its own layers")

@@ -14,7 +14,8 @@ The scores of a batch take B h T^2 numbers while a layer computes, so long rows 
 from __future__ import annotations
 
 import math
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -24,48 +25,82 @@ LONGEST = 512
 """Tokens of the longest rows that this is faster for."""
 
 
-def rotary_attention(q: Tensor, k: Tensor, v: Tensor, cos: Tensor, sin: Tensor, head_dim: int) -> Tensor:
-    """Return attention's output, (B, T, h d).
+class Layout(Protocol):
+    """How a batch's tokens lie in a tensor, and the tall matrices of its heads."""
+
+    def tall(self, x: Tensor, groups: int) -> Tensor:
+        """(.., tokens, n, d) to (B g, n / g * T, d)"""
+
+    def flat(self, x: Tensor, groups: int) -> Tensor:
+        """(B g, n / g * T, d) to (.., tokens, n, d)"""
+
+
+@dataclass(frozen=True, slots=True)
+class PaddedRows:
+    """Rows of one length, padded on the right."""
+
+    rows: int
+    length: int
+
+    def tall(self, x: Tensor, groups: int) -> Tensor:
+        """(B, T, n, d) to (B g, n / g * T, d)"""
+        heads, features = x.shape[-2:]
+        parted = x.view(self.rows, self.length, groups, heads // groups, features).permute(0, 2, 3, 1, 4)
+        return parted.reshape(self.rows * groups, -1, features)
+
+    def flat(self, x: Tensor, groups: int) -> Tensor:
+        """(B g, n / g * T, d) to (B, T, n, d)"""
+        features = x.shape[-1]
+        parted = x.view(self.rows, groups, -1, self.length, features).permute(0, 3, 1, 2, 4)
+        return parted.reshape(self.rows, self.length, -1, features)
+
+
+def rotary_attention(
+    q: Tensor, k: Tensor, v: Tensor, cos: Tensor, sin: Tensor, *, head_dim: int, layout: Layout
+) -> Tensor:
+    """Return attention's output, as q.
 
     Args:
-        q: (B, T, h d), not yet rotated; k and v: (B, T, g d).
+        q: (B, T, h d), not yet rotated; k and v: (B, T, g d); or what `layout` has in place of (B, T).
         cos: (1, T, d), and sin.
     """
-    found: Tensor = _RotaryAttention.apply(q, k, v, cos, sin, head_dim)  # type: ignore[no-untyped-call]  # torch has no types here
+    found: Tensor = _RotaryAttention.apply(q, k, v, cos, sin, head_dim, layout)  # type: ignore[no-untyped-call]  # torch has no types here
     return found
 
 
 class _RotaryAttention(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, q: Tensor, k: Tensor, v: Tensor, cos: Tensor, sin: Tensor, head_dim: int) -> Tensor:
+    def forward(
+        ctx: Any, q: Tensor, k: Tensor, v: Tensor, cos: Tensor, sin: Tensor, head_dim: int, layout: Layout
+    ) -> Tensor:
         groups = k.shape[-1] // head_dim
-        queries = _tall(_rotated(_heads(q, head_dim), cos, sin), groups)
-        keys = _tall(_rotated(_heads(k, head_dim), cos, sin), groups)
-        values = _tall(_heads(v, head_dim), groups)
+        queries = layout.tall(_rotated(_heads(q, head_dim), cos, sin), groups)
+        keys = layout.tall(_rotated(_heads(k, head_dim), cos, sin), groups)
+        values = layout.tall(_heads(v, head_dim), groups)
         ctx.save_for_backward(queries, keys, values, cos, sin)
-        ctx.sizes = (q.shape[0], q.shape[1])
-        return _flat(torch.bmm(_probabilities(queries, keys), values), *ctx.sizes).flatten(2)
+        ctx.layout, ctx.groups = layout, groups
+        return layout.flat(torch.bmm(_probabilities(queries, keys), values), groups).flatten(2)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, ...]:
         queries, keys, values, cos, sin = ctx.saved_tensors
-        rows, length = ctx.sizes
-        groups, head_dim = keys.shape[0] // rows, keys.shape[-1]
+        layout, groups, head_dim = ctx.layout, ctx.groups, keys.shape[-1]
         p = _probabilities(queries, keys)
-        out = _tall(_heads(g, head_dim), groups)
+        out = layout.tall(_heads(g, head_dim), groups)
         dv = torch.bmm(p.transpose(1, 2), out)
         dp = torch.bmm(out, values.transpose(1, 2))
         ds = torch.ops.aten._softmax_backward_data(dp, p, -1, p.dtype)  # noqa: SLF001  # softmax's derivative
-        ds = ds.mul_(1 / math.sqrt(head_dim))
-        dq = _flat(torch.bmm(ds, keys), rows, length)
-        dk = _flat(torch.bmm(ds.transpose(1, 2), queries), rows, length)
+        dq = layout.flat(torch.bmm(ds, keys), groups)
+        dk = layout.flat(torch.bmm(ds.transpose(1, 2), queries), groups)
         # A rotation's transpose is the rotation back.
-        back = -sin
+        scale = 1 / math.sqrt(head_dim)
+        cos, back = cos * scale, sin * -scale
         return (
             _rotated(dq, cos, back).flatten(2),
             _rotated(dk, cos, back).flatten(2),
-            _flat(dv, rows, length).flatten(2),
+            layout.flat(dv, groups).flatten(2),
+            None,
             None,
             None,
             None,
@@ -74,12 +109,13 @@ class _RotaryAttention(torch.autograd.Function):
 
 def _probabilities(queries: Tensor, keys: Tensor) -> Tensor:
     """p, (B g, h / g * T, T)"""
-    length = keys.shape[1]
-    scores = torch.bmm(queries, keys.transpose(1, 2))
-    future = torch.ones(length, length, dtype=torch.bool, device=keys.device).triu_(1)
+    length, features = keys.shape[1:]
+    future = queries.new_full((length, length), -math.inf).triu_(1)
+    mask = future.repeat(queries.shape[1] // length, 1).unsqueeze(0)
+    # Masked and scaled by the product itself: a pass over all scores takes as long as the product.
+    scores = torch.baddbmm(mask, queries, keys.transpose(1, 2), alpha=1 / math.sqrt(features))
     if scores.dtype == torch.bfloat16:
         scores = scores.float()
-    scores.mul_(1 / math.sqrt(keys.shape[-1])).view(-1, length, length).masked_fill_(future, -math.inf)
     return scores.softmax(-1).to(queries.dtype)
 
 
@@ -96,17 +132,3 @@ def _rotated(heads: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
 def _heads(x: Tensor, head_dim: int) -> Tensor:
     """(B, T, n d) to (B, T, n, d)"""
     return x.view(*x.shape[:2], -1, head_dim)
-
-
-def _tall(x: Tensor, groups: int) -> Tensor:
-    """(B, T, n, d) to (B g, n / g * T, d)"""
-    rows, length, heads, features = x.shape
-    parted = x.view(rows, length, groups, heads // groups, features).permute(0, 2, 3, 1, 4)
-    return parted.reshape(rows * groups, -1, features)
-
-
-def _flat(x: Tensor, rows: int, length: int) -> Tensor:
-    """(B g, n / g * T, d) to (B, T, n, d)"""
-    features = x.shape[-1]
-    parted = x.view(rows, x.shape[0] // rows, -1, length, features).permute(0, 3, 1, 2, 4)
-    return parted.reshape(rows, length, -1, features)

@@ -15,12 +15,13 @@ from peft.tuners.lora import Linear
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from ist_core.kernels.attention import LONGEST, rotary_attention
+from ist_core.kernels.attention import LONGEST, PaddedRows, rotary_attention
 from ist_core.kernels.families import is_hooked, known_classes
 from ist_core.kernels.forwards import Forward, replace
 from ist_core.kernels.lora import Projection, lora_linear
 from ist_core.kernels.mlp import gated_mlp
 from ist_core.kernels.norm import rms_norm
+from ist_core.kernels.packing import packed_rows
 
 
 class FastPaths:
@@ -88,11 +89,13 @@ def _mlp(module: Any, plain: Forward) -> Forward:
 
 def _attention(module: Any, plain: Forward) -> Forward:
     def forward(hidden_states: Tensor, position_embeddings: Any = None, *args: Any, **kwargs: Any) -> Any:
+        packed = packed_rows()
         usable = (
             _usable(hidden_states)
-            and hidden_states.shape[1] <= LONGEST
+            # The mask that comes with packed rows keeps them apart.
+            and (packed is not None or kwargs.get("attention_mask") is None)
+            and (packed or PaddedRows(*hidden_states.shape[:2])).length <= LONGEST
             and not args
-            and kwargs.get("attention_mask") is None
             and kwargs.get("past_key_values") is None
             and not (module.training and module.attention_dropout)
         )
@@ -100,7 +103,9 @@ def _attention(module: Any, plain: Forward) -> Forward:
             return plain(hidden_states, position_embeddings, *args, **kwargs)
         q, k, v = (part(hidden_states) for part in (module.q_proj, module.k_proj, module.v_proj))
         cos, sin = position_embeddings
-        return module.o_proj(rotary_attention(q, k, v, cos, sin, module.head_dim)), None
+        layout = packed or PaddedRows(*hidden_states.shape[:2])
+        mixed = rotary_attention(q, k, v, cos, sin, head_dim=module.head_dim, layout=layout)
+        return module.o_proj(mixed), None
 
     return forward
 

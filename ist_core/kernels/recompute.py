@@ -16,6 +16,7 @@ from torch import nn
 from torch.utils.checkpoint import checkpoint
 
 from ist_core.kernels.forwards import replace
+from ist_core.kernels.packing import PackedRows, packed_rows, reading
 
 _AGAIN: ContextVar[bool] = ContextVar("recomputing", default=False)
 
@@ -65,13 +66,14 @@ class Recompute:
 
 
 def _contexts() -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
-    return nullcontext(), _again()
+    return nullcontext(), _again(packed_rows())
 
 
 @contextmanager
-def _again() -> Iterator[None]:
+def _again(rows: PackedRows | None) -> Iterator[None]:
     token = _AGAIN.set(True)
     try:
-        yield
+        with reading(rows):
+            yield
     finally:
         _AGAIN.reset(token)

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from ist_core.batches import Batch, collate, needs_few_widths
 from ist_core.encoding import Example
+from ist_core.kernels.packing import can_pack
 from ist_core.loss import TokenLoss, token_loss
 from ist_core.objectives.objective import Measure, Settled
 from ist_core.prefix import Prefix, can_be_passed, read_together
@@ -45,6 +46,7 @@ class Supervised:
         self._pad = pad
         self._device = device
         self._few_widths = needs_few_widths(device, model.dtype)
+        self._packs = can_pack(model)
         self._right: list[Tensor] = []
         self._tokens = 0
 
@@ -53,7 +55,7 @@ class Supervised:
         if can_be_passed(self._model):
             groups = read_together((example.tokens for example in self._training), self._together)
             self._prefix = Prefix(
-                self._model, depth, collate=self._tokens_of, groups=groups, folder=self._folder
+                self._model, depth, collate=self._batch_of, groups=groups, folder=self._folder
             )
 
     @property
@@ -64,7 +66,9 @@ class Supervised:
 
     def collate(self, items: Sequence[Example]) -> Batch:
         """Return the examples as one batch."""
-        return collate(items, pad=self._pad, device=self._device, few_widths=self._few_widths)
+        return collate(
+            items, pad=self._pad, device=self._device, few_widths=self._few_widths, packed=self._packs
+        )
 
     def summed_loss(self, batch: Batch) -> Tensor:
         """Return the sum of the cross entropies in nats."""
@@ -92,10 +96,8 @@ class Supervised:
         return {"train_mean_token_accuracy": share}
 
     def _token_loss(self, batch: Batch) -> TokenLoss:
-        width = batch.tokens.shape[1]
-        passed = self._prefix.passed(batch.rows, width=width) if self._prefix else nullcontext()
-        with passed:
+        with self._prefix.passed(batch) if self._prefix else nullcontext():
             return token_loss(self._model, batch)
 
-    def _tokens_of(self, rows: Sequence[tuple[int, ...]]) -> Tensor:
-        return self.collate([Example(row, (False,) * len(row), truncated=False) for row in rows]).tokens
+    def _batch_of(self, rows: Sequence[tuple[int, ...]]) -> Batch:
+        return self.collate([Example(row, (False,) * len(row), truncated=False) for row in rows])

@@ -18,6 +18,7 @@ from ist_core.encoding import Example
 from ist_core.hidden_states import Tokens
 from ist_core.ist import adapter_layers, decoder_layers
 from ist_core.kernels import FastPaths
+from ist_core.kernels.packing import can_pack
 from ist_core.loss import summed_loss, supervised_logits
 from ist_core.prefix import Prefix, can_be_passed, read_together
 from ist_core.records import Checkpointed, Message
@@ -40,6 +41,12 @@ def _batch() -> Batch:
     return collate(ROWS, pad=0, device=CPU)
 
 
+def _unlearnt(model: PeftModel, rows: Sequence[Tokens]) -> Batch:
+    """Return a batch of the rows as a run makes it: packed, if the model can read that."""
+    examples = [Example(row, (False,) * len(row), truncated=False) for row in rows]
+    return collate(examples, pad=0, device=CPU, packed=can_pack(model))
+
+
 def _settled(family: str) -> PeftModel:
     """Return a model whose adapters say something, and of whose layers the lowest are frozen."""
     model = adapted(make_model(family)[0], LoraSpec(rank=4))
@@ -54,11 +61,10 @@ def _settled(family: str) -> PeftModel:
 def _prefix(
     model: PeftModel, *, groups: Sequence[tuple[Tokens, ...]] = (), limit: int | None = None
 ) -> Prefix:
-    def read(rows: Sequence[Tokens]) -> Tensor:
-        examples = [Example(row, (False,) * len(row), truncated=False) for row in rows]
-        return collate(examples, pad=0, device=CPU).tokens
+    def batch_of(rows: Sequence[Tokens]) -> Batch:
+        return _unlearnt(model, rows)
 
-    return Prefix(model, DEPTH, collate=read, groups=groups, folder=None, limit=limit)
+    return Prefix(model, DEPTH, collate=batch_of, groups=groups, folder=None, limit=limit)
 
 
 def _report(folder: Path) -> Any:
@@ -75,7 +81,8 @@ def _gradients(model: PeftModel) -> dict[str, Tensor]:
 @pytest.mark.parametrize("fast", [False, True], ids=["plain", "fast"])
 @pytest.mark.parametrize("family", sorted(FAMILIES))
 def test_losses_and_gradients_are_those_of_the_whole_model(family: str, fast: bool, together: int) -> None:
-    model, batch = _settled(family), _batch()
+    model = _settled(family)
+    batch = collate(ROWS, pad=0, device=CPU, packed=fast and can_pack(model))
     if fast:
         FastPaths(model)
     whole = summed_loss(model, batch)
@@ -83,7 +90,7 @@ def test_losses_and_gradients_are_those_of_the_whole_model(family: str, fast: bo
     expected = _gradients(model)
     prefix = _prefix(model, groups=read_together(batch.rows, together))
     for _ in range(2):  # made, then read
-        with prefix.passed(batch.rows, width=batch.tokens.shape[1]):
+        with prefix.passed(batch):
             loss = summed_loss(model, batch)
         loss.backward()  # type: ignore[no-untyped-call]  # as above
         assert loss.item() == pytest.approx(whole.item(), rel=1e-6)
@@ -102,7 +109,7 @@ def test_settled_layers_do_nothing_while_they_are_passed_by() -> None:
         layer.get_submodule("mlp").register_forward_hook(lambda *_, index=index: called.append(index))
     for _ in range(2):
         called.clear()
-        with prefix.passed(batch.rows, width=batch.tokens.shape[1]):
+        with prefix.passed(batch):
             summed_loss(model, batch)
     assert set(called) == {2}
     called.clear()
@@ -125,7 +132,7 @@ def test_rows_are_read_beside_the_same_ones_whatever_batch_asks_for_them() -> No
     assert read_together(reversed(rows * 2), 2) == groups
     first, second = _prefix(model, groups=groups), _prefix(model, groups=groups)
     for prefix, order in ((first, [rows[1]]), (second, [rows[0], rows[2], rows[1]])):
-        with prefix.passed(order, width=9):
+        with prefix.passed(_unlearnt(model, order)):
             pass
     assert (first.rows, second.rows) == (2, 3), "what is read beside a row is kept with it"
 
@@ -136,7 +143,7 @@ def test_only_rows_that_can_be_kept_are_read_together() -> None:
     prefix = _prefix(model, groups=[batch.rows[:1], batch.rows[1:]], limit=(9 + 5) * token)
     read: list[int] = []
     model.get_input_embeddings().register_forward_hook(lambda _, given, __: read.append(len(given[0])))
-    with prefix.passed(batch.rows, width=9):
+    with prefix.passed(batch):
         assert read == [1, 1, 1], "the second group has no room, so its rows are read alone"
     assert (prefix.rows, prefix.bytes) == (2, (9 + 5) * token)
 

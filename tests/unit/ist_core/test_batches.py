@@ -15,7 +15,6 @@ def test_positions_predict_the_supervised_tokens() -> None:
     long = Example((1, 2, 3, 4), (False, True, False, True), truncated=False)
     batch = collate([short, long], pad=0, device=torch.device("cpu"))
     assert batch.tokens.tolist() == [[5, 6, 7, 0], [1, 2, 3, 4]]
-    assert batch.mask.tolist() == [[1, 1, 1, 0], [1, 1, 1, 1]]
     assert batch.targets.tolist() == [7, 2, 4]
     assert batch.tokens.flatten()[batch.positions].tolist() == [6, 1, 3]
     assert batch.size == 7
@@ -60,7 +59,6 @@ def test_a_batch_of_few_widths_learns_the_same() -> None:
     assert (exact.tokens.shape, wide.tokens.shape) == ((1, 19), (1, 20))
     assert wide.targets.tolist() == exact.targets.tolist()
     assert (wide.size, wide.weight) == (exact.size, exact.weight)
-    assert wide.mask[0, -1] == 0
 
 
 @pytest.mark.parametrize(("dtype", "needed"), [(torch.bfloat16, True), (torch.float32, False)])

@@ -45,7 +45,10 @@ def test_loss_and_gradients_equal_those_of_full_logits(tied: bool, tmp_path: Pat
     loss.backward()  # type: ignore[no-untyped-call]  # torch has no types here
     ours = _gradients(model)
 
-    logits = model(input_ids=BATCH.tokens, attention_mask=BATCH.mask).logits
+    mask = torch.zeros_like(BATCH.tokens)
+    for place, row in enumerate(BATCH.rows):
+        mask[place, : len(row)] = 1
+    logits = model(input_ids=BATCH.tokens, attention_mask=mask).logits
     assert logits.shape[:2] == BATCH.tokens.shape  # the hook is gone
     plain = cross_entropy(logits.flatten(0, 1)[BATCH.positions], BATCH.targets, reduction="sum")
     plain.backward()  # type: ignore[no-untyped-call]  # torch has no types here

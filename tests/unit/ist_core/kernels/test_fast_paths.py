@@ -16,7 +16,7 @@ from ist_core.adapters import add_adapters
 from ist_core.ist import adapter_layers, decoder_layers
 from ist_core.ist.suppression import suppressed
 from ist_core.kernels import FastPaths
-from ist_core.kernels.attention import rotary_attention
+from ist_core.kernels.attention import PaddedRows, rotary_attention
 from ist_core.kernels.recompute import Recompute
 from ist_core.spec import LoraSpec
 from tests.unit.ist_core.planner.models import make_model
@@ -226,6 +226,7 @@ def test_the_gradient_of_attention() -> None:
 
     def attention(*parts: Tensor) -> Tensor:
         q, k, v = parts
-        return rotary_attention(q, k, v, angles.cos(), angles.sin(), 4)
+        cos, sin = angles.cos(), angles.sin()
+        return rotary_attention(q, k, v, cos, sin, head_dim=4, layout=PaddedRows(2, 5))
 
     assert torch.autograd.gradcheck(attention, (draw(16), draw(8), draw(8)))
