@@ -64,9 +64,9 @@ class Study:
             self._all((name, "steps", rate, SEEDS[0], self._steps) for rate in RATES)
             self._all((name, "steps", self._rate(name), seed, self._steps) for seed in SEEDS[1:])
             self._all(self._in_time(name, name))
-        # Computing again changes no weight: the best rate and the number of steps are the same.
-        for name, like in CAPPED.items():
-            self._all(self._in_time(name, like))
+            # Computing again changes no weight: the best rate and the number of steps are the same.
+            for capped in (capped for capped, like in CAPPED.items() if like == name):
+                self._all(self._in_time(capped, name))
 
     def _in_time(self, name: str, like: str) -> Iterable[Wanted]:
         """The runs of a contender of as many steps as `like` makes in LoRA's time."""

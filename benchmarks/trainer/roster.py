@@ -83,6 +83,8 @@ def probing(precision: str) -> list[Contender]:
     ]
 
 
+SETTLED = "IST static 0.5"
+"""What the default policy is after its warm-up."""
 SETTLING = "IST settling 0.5"
 SETTLING_AGAIN = f"{SETTLING}, all layers again"
 CAPPED = {LORA_AGAIN: OURS, SETTLING_AGAIN: SETTLING}

@@ -94,6 +94,17 @@ def test_targets_are_ratios_within_one_run() -> None:
     assert found["time on importance scores, highest of IST's"] == (0.01, True)
 
 
+def test_the_default_warms_up_reads_every_row_once_and_then_passes_layers_by() -> None:
+    settled = figures("IST static 0.5", 2.0, 500), figures("IST static 0.5, later epochs", 4.0, 500)
+    found = targets(data_set(*settled, figures("TRL, fast", 0.5, 2000)))
+    seconds = 1 / 4 + (1 / 3) / 2 + (5 / 12) / 4  # of LoRA's
+    value, met = found["examples/s, the default over 3 epochs over TRL's best"]
+    assert value == pytest.approx(1 / seconds / 0.5)
+    assert met
+    alone = targets(data_set(settled[0], figures("TRL, fast", 0.5, 2000)))
+    assert alone["examples/s, the default over 3 epochs over TRL's best"] == (None, False)
+
+
 def test_what_was_not_measured_is_not_met() -> None:
     found = targets(data_set())
     assert not any(met for _, met in found.values())
