@@ -1,7 +1,7 @@
 """One rank of a distributed run on the CPU: `python -m tests.train.ranks RANK WORLD FOLDER LOOP SEED`.
 
-Writes `RANK.pt`: the adapter's weights, the selections and the scores. LOOP is `own` (DistributedDataParallel
-in a loop of one's own) or `trainer` (transformers.Trainer on the model in FOLDER/model).
+Writes `RANK.pt`: the adapter's weights, the selections and the scores. LOOP is one of SPECS, for
+DistributedDataParallel in a loop of one's own, or `trainer`: transformers.Trainer on FOLDER/model.
 """
 
 from __future__ import annotations
@@ -21,9 +21,12 @@ from ist_core.errors import IstError
 from ist_core.ist import layer_groups
 from tests.tiny_lora import tiny_lora_model
 
-SPEC = IstSpec(
-    policy="importance", scorer="suppression", update_fraction=0.5, probe_interval=2, warmup_steps=1
-)
+SPECS = {
+    "probes": IstSpec(
+        policy="importance", scorer="suppression", update_fraction=0.5, probe_interval=2, warmup_steps=1
+    ),
+    "gradients": IstSpec(probe_interval=2, warmup_steps=3),
+}
 STEPS = 7
 
 
@@ -34,14 +37,15 @@ def batches(rank: int, world: int) -> list[Tensor]:
     return [batch.chunk(world)[rank] for batch in whole]
 
 
-def own_loop(rank: int, world: int, seed: int) -> dict[str, Any]:
+def own_loop(rank: int, world: int, seed: int, spec: IstSpec) -> dict[str, Any]:
     """Train with DDP; the last batch is the probe."""
     model = tiny_lora_model()
     model.train()
     *training, probe = batches(rank, world)
-    ist = IST(model, SPEC, probe=[probe], loss=_loss, total_steps=STEPS, seed=seed)
+    ist = IST(model, spec, probe=[probe], loss=_loss, total_steps=STEPS, seed=seed)
     wrapped = DistributedDataParallel(model, find_unused_parameters=True) if world > 1 else model
     optimizer = torch.optim.AdamW(layer_groups(ist.layers), lr=1e-2)
+    ist.begin(optimizer=optimizer)
     selections = []
     for batch in training:
         with ist.step() as record:
@@ -57,7 +61,7 @@ def trainer_loop(folder: Path) -> dict[str, Any]:
     from tests.train import trainers
 
     model = trainers.adapted(folder / "model")
-    ist = IST(model, SPEC)
+    ist = IST(model, SPECS["probes"])
     trainer = trainers.plain(model, folder / "model", folder / "out", max_steps=STEPS, save_strategy="no")
     ist.attach(trainer)
     trainer.train()
@@ -86,8 +90,10 @@ def main() -> None:
         store = f"file://{folder}/store"
         distributed.init_process_group("gloo", init_method=store, rank=int(rank), world_size=int(world))
     try:
-        own = loop == "own"
-        result = own_loop(int(rank), int(world), int(seed)) if own else trainer_loop(Path(folder))
+        if loop == "trainer":
+            result = trainer_loop(Path(folder))
+        else:
+            result = own_loop(int(rank), int(world), int(seed), SPECS[loop])
     except IstError as error:
         result = {"error": str(error)}
     torch.save(result, Path(folder) / f"{rank}.pt")

@@ -29,9 +29,10 @@ def _run(folder: Path, world: int, loop: str, seeds: tuple[int, ...] = (3, 3)) -
     return [torch.load(folder / f"{rank}.pt", weights_only=True) for rank in range(world)]
 
 
-def test_two_ranks_of_a_loop_are_one_run(tmp_path: Path) -> None:
-    first, second = _run(tmp_path / "two", 2, "own")
-    (alone,) = _run(tmp_path / "one", 1, "own")
+@pytest.mark.parametrize("scores", ["probes", "gradients"])
+def test_two_ranks_of_a_loop_are_one_run(scores: str, tmp_path: Path) -> None:
+    first, second = _run(tmp_path / "two", 2, scores)
+    (alone,) = _run(tmp_path / "one", 1, scores)
     assert first["selections"] == second["selections"] == alone["selections"]
     assert first["scores"] == second["scores"]
     assert first["scores"] == pytest.approx(alone["scores"], abs=1e-4)
@@ -50,5 +51,5 @@ def test_two_ranks_of_a_trainer_agree(tmp_path: Path) -> None:
 
 
 def test_different_seeds_are_refused(tmp_path: Path) -> None:
-    results = _run(tmp_path, 2, "own", seeds=(3, 4))
+    results = _run(tmp_path, 2, "probes", seeds=(3, 4))
     assert all("the ranks have different seeds (3 and 4)" in result["error"] for result in results)
