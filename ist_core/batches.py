@@ -29,14 +29,10 @@ class Batch:
     """(N,), the supervised tokens themselves."""
     rows: tuple[tuple[int, ...], ...]
     """The tokens of each example, without padding."""
-    packed: PackedRows | None = None
+    starts: Sequence[int]
+    """Where each example begins in the flattened tokens."""
+    packed: PackedRows | None
     """How they are packed; None: they are padded."""
-
-    @property
-    def starts(self) -> Sequence[int]:
-        """Where each example begins in the flattened tokens."""
-        width = self.tokens.shape[1]
-        return self.packed.starts if self.packed else range(0, width * len(self.rows), width)
 
     @property
     def size(self) -> int:
@@ -83,6 +79,7 @@ def collate(
         positions=(targets - 1).to(device),
         targets=tokens[targets].to(device),
         rows=tuple(example.tokens for example in examples),
+        starts=starts,
         packed=pack,
     )
 

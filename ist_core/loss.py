@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, TypeGuard, cast
+from typing import Any, TypeGuard
 
 import torch
 from peft import PeftModel
@@ -14,7 +14,7 @@ from transformers import PreTrainedModel
 from ist_core.batches import Batch
 from ist_core.errors import ModelError
 from ist_core.kernels.cross_entropy import linear_cross_entropy
-from ist_core.kernels.families import is_hooked, known_classes
+from ist_core.kernels.families import base_of, is_hooked, known_classes
 from ist_core.kernels.forwards import replaced
 from ist_core.kernels.packing import reading
 
@@ -96,8 +96,7 @@ def _gathered(states: torch.Tensor, batch: Batch) -> torch.Tensor:
 
 def _parts(model: PeftModel) -> tuple[PreTrainedModel, nn.Module]:
     """Return the base model and its output layer."""
-    # peft types the base as a bare Module.
-    base = cast("PreTrainedModel", model.get_base_model())
+    base = base_of(model)
     head = base.get_output_embeddings()  # type: ignore[no-untyped-call]  # transformers has no types here
     if not isinstance(head, nn.Module):
         raise ModelError("the model has no output layer, so it is no causal language model")

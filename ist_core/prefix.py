@@ -134,8 +134,8 @@ class Prefix:
 
     def _make(self, rows: Sequence[Tokens]) -> list[Tensor]:
         """Let the settled layers alone read rows; returns (T, hidden) of each on the CPU."""
-        self._looking = True
         batch = self._collate(rows)
+        self._looking = True
         try:
             with torch.no_grad():
                 read(self._model, batch)

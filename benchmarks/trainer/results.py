@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from operator import attrgetter
 from typing import Any, Self
 
 from benchmarks.table import Target
@@ -34,8 +35,9 @@ class DataSet:
         lora = self._find(OURS)
         ist = [found for found in self.figures if found.name.startswith(IST)]
         trl = [f for f in self.figures if f.name.startswith(TRL) and f.name != TRL_DEFAULT]
-        best, default = max(trl, key=_speed, default=None), self._find(TRL_DEFAULT)
-        fastest = max((it for it in ist if not it.name.endswith(LATER)), key=_speed, default=None)
+        best, default = max(trl, key=attrgetter("speed"), default=None), self._find(TRL_DEFAULT)
+        first = (it for it in ist if not it.name.endswith(LATER))
+        fastest = max(first, key=attrgetter("speed"), default=None)
         speeds = {
             OURS: _speed_of(lora),
             f"the default over {_EPOCHS} epochs": self._default(),
@@ -166,10 +168,6 @@ class Results:
 
 def _at_most(name: str, value: float | None, target: float) -> Target:
     return Target(name, value, f"<= {target:g}", met=value is not None and value <= target)
-
-
-def _speed(found: Figures) -> float:
-    return found.speed
 
 
 def _speed_of(found: Figures | None) -> float | None:

@@ -5,7 +5,7 @@
     dl/dh = W' (p - y)        y_nv = 1 where v = t_n, else 0
 
 A chunk's logits are there once, when they are made: its p - y is made in their place and multiplied by W at
-once, all in buffers that the chunks share. Kept for the backward pass: dl/dh alone; the plain way keeps
+once, in buffers that the chunks share. Kept for the backward pass: dl/dh alone; the plain way keeps
 logits and p of all tokens. Logits have the model's format, and all that is made of them is float32.
 
     h  states    t  targets    W  weight    b  bias    n  token    v  word
@@ -13,6 +13,7 @@ logits and p of all tokens. Logits have the model's format, and all that is made
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -54,7 +55,7 @@ class _LinearCrossEntropy(torch.autograd.Function):
         losses = torch.empty(len(targets), device=states.device)
         right = torch.zeros((), dtype=torch.long, device=states.device)
         gradient = torch.empty_like(states) if wanted else None
-        buffers = _Buffers(states, words=len(weight), chunk=chunk)
+        buffers = _Buffers.like(states, words=len(weight), chunk=chunk)
         for at in range(0, len(targets), chunk):
             part = slice(at, at + chunk)
             into = None if gradient is None else gradient[part]
@@ -71,14 +72,22 @@ class _LinearCrossEntropy(torch.autograd.Function):
         return gradient * g, None, None, None, None, None
 
 
+@dataclass(frozen=True, slots=True)
 class _Buffers:
-    """What all chunks are made in: the largest tensors of a step, and all of one size but the last."""
+    """What all chunks of a model that is not in float32 are made in: the largest tensors of a step."""
 
-    def __init__(self, states: Tensor, *, words: int, chunk: int) -> None:
+    narrow: Tensor
+    """(chunk, V), in the model's format"""
+    wide: Tensor
+    """(chunk, V), float32"""
+
+    @classmethod
+    def like(cls, states: Tensor, *, words: int, chunk: int) -> _Buffers | None:
+        """None: the model is in float32, and a chunk's product is all that it takes."""
+        if states.dtype == torch.float32:
+            return None
         size = (min(chunk, len(states)), words)
-        self.wide = torch.empty(size, device=states.device)
-        self.narrow = self.wide if states.dtype == torch.float32 else states.new_empty(size)
-        """In the model's format."""
+        return cls(states.new_empty(size), torch.empty(size, device=states.device))
 
 
 def _of_chunk(
@@ -86,16 +95,11 @@ def _of_chunk(
     weight: Tensor,
     bias: Tensor | None,
     targets: Tensor,
-    buffers: _Buffers,
+    buffers: _Buffers | None,
     gradient: Tensor | None,
 ) -> tuple[Tensor, Tensor]:
     """Return each token's cross entropy, and how many are predicted; write dl/dh into `gradient`."""
-    narrow, z = buffers.narrow[: len(states)], buffers.wide[: len(states)]
-    product(states, weight.t(), out=narrow)
-    if bias is not None:
-        narrow += bias
-    if z is not narrow:
-        z.copy_(narrow)
+    z = _logits(states, weight, bias, buffers)
     aims = targets.unsqueeze(1)
     largest, best = z.max(-1, keepdim=True)
     aimed = z.gather(1, aims) - largest
@@ -103,5 +107,17 @@ def _of_chunk(
     total = p.sum(-1, keepdim=True)
     if gradient is not None:
         p.div_(total).scatter_add_(1, aims, p.new_full(aims.shape, -1.0))
-        gradient.copy_(product(narrow.copy_(p), weight))
+        narrow = p if buffers is None else buffers.narrow[: len(states)].copy_(p)
+        gradient.copy_(product(narrow, weight))
     return (total.log() - aimed).squeeze(1), (best == aims).sum()
+
+
+def _logits(states: Tensor, weight: Tensor, bias: Tensor | None, buffers: _Buffers | None) -> Tensor:
+    """z, float32"""
+    if buffers is None:
+        z = product(states, weight.t())
+    else:
+        z = torch.mm(states, weight.t(), out=buffers.narrow[: len(states)])
+    if bias is not None:
+        z += bias
+    return z if buffers is None else buffers.wide[: len(states)].copy_(z)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 from types import MappingProxyType
+from typing import cast
 
+from peft import PeftModel
 from torch import nn
 from transformers import PreTrainedModel
 
@@ -20,6 +22,11 @@ _ENDS: Mapping[str, str] = MappingProxyType(
         "ForCausalLM": "model",
     }
 )
+
+
+def base_of(model: PeftModel) -> PreTrainedModel:
+    """Return the model under the adapters, which peft types as a bare Module."""
+    return cast("PreTrainedModel", model.get_base_model())
 
 
 def known_classes(model: PreTrainedModel) -> dict[type[nn.Module], str]:

@@ -15,15 +15,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from itertools import accumulate
-from typing import cast
 
 import torch
 from peft import PeftModel
 from torch import Tensor
-from transformers import PreTrainedModel
 
 from ist_core.kernels.attention import LONGEST
-from ist_core.kernels.families import known_classes
+from ist_core.kernels.families import base_of, known_classes
 from ist_core.widths import rounded_width
 
 _STEP = 16
@@ -45,11 +43,10 @@ class PackedRows:
         self.places = torch.cat(parts).unsqueeze(0)
         """(1, size): each token's position in its row."""
         row = torch.repeat_interleave(torch.arange(self.rows), torch.tensor(lengths))
-        self._padded = row * self.length + self.places[0, :used]
-        """Of each token, its place in rows of one length."""
-        self._packed = torch.full((self.rows * self.length,), used)
-        """Of each place there, its token; the first of the padding where there is none."""
-        self._packed[self._padded] = torch.arange(used)
+        self._used = used
+        self._tokens = torch.full((self.rows, 1, 1, self.length), used)
+        """Of each place in rows of one length, its token; the first of the padding where there is none."""
+        self._tokens[row, 0, 0, self.places[0, :used]] = torch.arange(used)
         self._places: dict[tuple[int, int], tuple[Tensor, Tensor]] = {}
 
     def tall(self, x: Tensor, groups: int) -> Tensor:
@@ -70,22 +67,18 @@ class PackedRows:
     def _of(self, heads: int, groups: int) -> tuple[Tensor, Tensor]:
         """Return where in the pack a tall matrix's vectors are, and where in it those of the pack are."""
         if (found := self._places.get((heads, groups))) is None:
-            each = heads // groups
-            head = torch.arange(heads).view(groups, each, 1)
-            tokens = self._packed.view(self.rows, 1, 1, self.length)
-            there = (tokens * heads + head).flatten()
-            row, place = self._padded // self.length, self._padded % self.length
-            outer = (row.view(-1, 1, 1) * groups + torch.arange(groups).view(groups, 1)) * each
-            inner = outer + torch.arange(each)
-            back = (inner * self.length + place.view(-1, 1, 1)).flatten()
+            head = torch.arange(heads).view(groups, heads // groups, 1)
+            there = (self._tokens * heads + head).flatten()
+            back = torch.empty(self._used * heads, dtype=torch.long)
+            of_rows = (there < len(back)).nonzero().squeeze(1)
+            back[there[of_rows]] = of_rows
             found = self._places[heads, groups] = there, back
         return found
 
 
 def can_pack(model: PeftModel) -> bool:
     """Whether attention of short rows takes its fast path, so that leaving out padding saves time."""
-    # peft types the base as a bare Module.
-    base = cast("PreTrainedModel", model.get_base_model())
+    base = base_of(model)
     config = vars(base.config)
     window = config.get("sliding_window")
     return (

@@ -8,15 +8,14 @@ suppression, switched-off adapters and generation work as ever.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any
 
 from peft import PeftModel
 from peft.tuners.lora import Linear
 from torch import Tensor, nn
-from transformers import PreTrainedModel
 
 from ist_core.kernels.attention import LONGEST, PaddedRows, rotary_attention
-from ist_core.kernels.families import is_hooked, known_classes
+from ist_core.kernels.families import base_of, is_hooked, known_classes
 from ist_core.kernels.forwards import Forward, replace
 from ist_core.kernels.lora import Projection, lora_linear
 from ist_core.kernels.mlp import gated_mlp
@@ -33,8 +32,7 @@ class FastPaths:
 
     def __init__(self, model: PeftModel) -> None:
         self._restore: list[Callable[[], None]] = []
-        # peft types the base as a bare Module.
-        classes = known_classes(cast("PreTrainedModel", model.get_base_model()))
+        classes = known_classes(base_of(model))
         for module in model.modules():
             plain = module.forward
             match classes.get(type(module)):
@@ -90,11 +88,12 @@ def _mlp(module: Any, plain: Forward) -> Forward:
 def _attention(module: Any, plain: Forward) -> Forward:
     def forward(hidden_states: Tensor, position_embeddings: Any = None, *args: Any, **kwargs: Any) -> Any:
         packed = packed_rows()
+        layout = packed or PaddedRows(*hidden_states.shape[:2])
         usable = (
             _usable(hidden_states)
+            and layout.length <= LONGEST
             # The mask that comes with packed rows keeps them apart.
             and (packed is not None or kwargs.get("attention_mask") is None)
-            and (packed or PaddedRows(*hidden_states.shape[:2])).length <= LONGEST
             and not args
             and kwargs.get("past_key_values") is None
             and not (module.training and module.attention_dropout)
@@ -103,7 +102,6 @@ def _attention(module: Any, plain: Forward) -> Forward:
             return plain(hidden_states, position_embeddings, *args, **kwargs)
         q, k, v = (part(hidden_states) for part in (module.q_proj, module.k_proj, module.v_proj))
         cos, sin = position_embeddings
-        layout = packed or PaddedRows(*hidden_states.shape[:2])
         mixed = rotary_attention(q, k, v, cos, sin, head_dim=module.head_dim, layout=layout)
         return module.o_proj(mixed), None
 

@@ -25,9 +25,9 @@ for _cache in ("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "LRU_CACHE_CAPACITY"):
     os.environ.setdefault(_cache, str(_KEPT))
 
 
-def product(left: Tensor, right: Tensor, *, out: Tensor | None = None) -> Tensor:
-    """Return (M, K) times (K, N), in `out` if it is given; `right` may be a transposed view."""
+def product(left: Tensor, right: Tensor) -> Tensor:
+    """Return (M, K) times (K, N); `right` may be a transposed view."""
     if _ONEDNN and left.dtype == torch.float32 and left.device.type == "cpu":
         found: Tensor = torch.ops.mkldnn._linear_pointwise(left, right.t(), None, "none", [], "")  # noqa: SLF001  # torch's own compiler calls it, and there is no other way to oneDNN
-        return found if out is None else out.copy_(found)
-    return torch.mm(left, right, out=out)
+        return found
+    return left @ right

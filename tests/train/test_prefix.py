@@ -37,8 +37,8 @@ ROWS = [
 ]
 
 
-def _batch() -> Batch:
-    return collate(ROWS, pad=0, device=CPU)
+def _batch(*, packed: bool = False) -> Batch:
+    return collate(ROWS, pad=0, device=CPU, packed=packed)
 
 
 def _unlearnt(model: PeftModel, rows: Sequence[Tokens]) -> Batch:
@@ -82,7 +82,7 @@ def _gradients(model: PeftModel) -> dict[str, Tensor]:
 @pytest.mark.parametrize("family", sorted(FAMILIES))
 def test_losses_and_gradients_are_those_of_the_whole_model(family: str, fast: bool, together: int) -> None:
     model = _settled(family)
-    batch = collate(ROWS, pad=0, device=CPU, packed=fast and can_pack(model))
+    batch = _batch(packed=fast and can_pack(model))
     if fast:
         FastPaths(model)
     whole = summed_loss(model, batch)

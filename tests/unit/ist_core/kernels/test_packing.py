@@ -122,6 +122,5 @@ def test_long_rows_are_padded() -> None:
 def test_only_models_whose_attention_is_known_read_packs(
     family: str, keys: dict[str, Any], can: bool
 ) -> None:
-
     base, _ = make_model(family, **keys)
     assert can_pack(adapted_to(base, LoraSpec(rank=4))) is can
