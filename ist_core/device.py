@@ -2,6 +2,7 @@
 
 import torch
 
+from ist_core import processor
 from ist_core.errors import EngineError
 from ist_core.spec import JobSpec
 
@@ -17,7 +18,7 @@ def pick_dtype(spec: JobSpec, device: torch.device) -> torch.dtype:
     Raises:
         EngineError: if bfloat16 is asked for on a GPU that has none.
     """
-    fast = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+    fast = _gpu_has_bfloat16() if device.type == "cuda" else processor.has_bfloat16()
     if spec.precision == "bfloat16" and device.type == "cuda" and not fast:
         raise EngineError("this GPU has no bfloat16; use precision float32 or auto", param="precision")
     if spec.precision == "bfloat16" or (spec.precision == "auto" and fast):
@@ -27,15 +28,14 @@ def pick_dtype(spec: JobSpec, device: torch.device) -> torch.dtype:
 
 def likely_dtype(precision: str) -> torch.dtype:
     """Return the number format that a run probably uses, without a look at a GPU: that cannot be undone."""
-    fast = torch.cuda.is_available()
+    fast = torch.cuda.is_available() or processor.has_bfloat16()
     bfloat16 = precision == "bfloat16" or (precision == "auto" and fast)
     return torch.bfloat16 if bfloat16 else torch.float32
 
 
 def inference_dtype(device: torch.device) -> torch.dtype:
     """Return the number format that a base model answers in: bfloat16 where a GPU has it, else float32."""
-    fast = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
-    return torch.bfloat16 if fast else torch.float32
+    return torch.bfloat16 if device.type == "cuda" and _gpu_has_bfloat16() else torch.float32
 
 
 def device_name(device: torch.device) -> str:
@@ -43,3 +43,8 @@ def device_name(device: torch.device) -> str:
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     return f"cpu ({torch.get_num_threads()} threads)"
+
+
+def _gpu_has_bfloat16() -> bool:
+    found: bool = torch.cuda.is_bf16_supported(including_emulation=False)
+    return found

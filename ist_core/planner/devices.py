@@ -15,10 +15,14 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Literal
 
+from ist_core import processor
 from ist_core.errors import UnknownDevice
 
 _MIB = 2**20
 _TERA = 1e12
+_CORE_FLOPS = 50e9
+_BFLOAT16_SPEEDUP = 1.8
+"""Of whole steps on a processor that multiplies in bfloat16: docs/performance.md."""
 _CGROUP_LIMIT = Path("/sys/fs/cgroup/memory.max")
 _CPU_THREADS = re.compile(r"cpu \((\d+) threads?\)")
 
@@ -42,23 +46,32 @@ class Device:
         wide = precision == "float32" or (precision == "auto" and not self.bfloat16)
         return 4 if wide else 2
 
+    def rate(self, precision: Literal["auto", "float32", "bfloat16"]) -> float:
+        """Operations a second with the base model in that format, all of the device taken."""
+        return self.flops if self.width(precision) == 4 else self.bfloat16_flops
+
     def with_memory(self, memory_bytes: int) -> Device:
         """The same device with another amount of memory."""
         return replace(self, memory_bytes=memory_bytes)
 
 
-def cpu(*, cores: int | None = None, memory_bytes: int | None = None) -> Device:
-    """A CPU; what is not given is this machine's."""
+def cpu(*, cores: int | None = None, memory_bytes: int | None = None, bfloat16: bool | None = None) -> Device:
+    """A CPU; what is not given is this machine's.
+
+    Args:
+        bfloat16: whether it multiplies in it.
+    """
     cores = cores or os.cpu_count() or 1
     memory = machine_memory() if memory_bytes is None else memory_bytes
-    per_core = 50e9
+    fast = processor.has_bfloat16() if bfloat16 is None else bfloat16
+    flops = cores * _CORE_FLOPS
     return Device(
         "cpu",
         "cpu",
         memory,
-        bfloat16=False,
-        flops=cores * per_core,
-        bfloat16_flops=cores * per_core,
+        bfloat16=fast,
+        flops=flops,
+        bfloat16_flops=flops * (_BFLOAT16_SPEEDUP if fast else 1.0),
         cores=cores,
     )
 

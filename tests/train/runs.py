@@ -32,6 +32,7 @@ def make_spec(tiny_folder: Path, chat_file: Path, **changes: object) -> JobSpec:
         "n_epochs": 2,
         "batch_size": 4,
         "learning_rate": 1e-2,
+        "precision": "float32",
     }
     return JobSpec.model_validate(fields | changes)
 

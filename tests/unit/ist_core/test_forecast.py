@@ -21,7 +21,8 @@ CPU = torch.device("cpu")
 
 
 def spec(**keys: Any) -> JobSpec:
-    return JobSpec.model_validate({"model": "tiny", "training_file": "file", "ist": None, **keys})
+    fields = {"model": "tiny", "training_file": "file", "ist": None, "precision": "float32", **keys}
+    return JobSpec.model_validate(fields)
 
 
 def source(folder: Path) -> ModelSource:

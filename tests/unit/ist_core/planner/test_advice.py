@@ -24,15 +24,15 @@ CONFIG = {
     "vocab_size": 32_000,
     "dtype": "bfloat16",
 }
-SETTING = Setting(shape_of(Config(CONFIG)), cpu(memory_bytes=0), Lengths.at_limit(1000, 1024))
+SETTING = Setting(shape_of(Config(CONFIG)), cpu(memory_bytes=0, bfloat16=False), Lengths.at_limit(1000, 1024))
 
 
 def spec(**keys: Any) -> JobSpec:
     return JobSpec.model_validate({"model": "tiny", "training_file": "file", "ist": None, **keys})
 
 
-def within(gigabytes: float) -> Setting:
-    return replace(SETTING, device=cpu(memory_bytes=int(gigabytes * 1e9)))
+def within(gigabytes: float, *, bfloat16: bool = False) -> Setting:
+    return replace(SETTING, device=cpu(memory_bytes=int(gigabytes * 1e9), bfloat16=bfloat16))
 
 
 @pytest.mark.parametrize(
@@ -86,6 +86,16 @@ def test_a_gpu_without_bfloat16_is_not_told_to_use_it() -> None:
     setting = replace(SETTING, device=find_device("t4").with_memory(6 * 10**9))
     change = best_change(spec(), setting)
     assert change is None or "precision" not in change.values
+
+
+@pytest.mark.parametrize(
+    ("precision", "names"),
+    [("auto", ["micro_batch_size", "ist"]), ("float32", ["micro_batch_size", "precision", "ist"])],
+)
+def test_a_processor_that_takes_bfloat16_by_itself_is_not_told_to(precision: str, names: list[str]) -> None:
+    change = best_change(spec(precision=precision), within(1.8, bfloat16=True))
+    assert change is not None
+    assert list(change.values) == names
 
 
 def test_advice_keeps_the_users_other_settings() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from ist_core import processor
 from ist_core.errors import UnknownDevice
 from ist_core.planner.devices import GPUS, cpu, find_device, machine_memory
 
@@ -43,7 +44,21 @@ def test_unknown_devices_are_refused(name: str, says: str) -> None:
 
 
 def test_auto_precision_follows_the_device() -> None:
-    assert find_device("t4").width("auto") == cpu().width("auto") == 4
-    assert find_device("l4").width("auto") == 2
-    assert find_device("l4").width("float32") == 4
-    assert cpu().width("bfloat16") == 2
+    plain, fast = cpu(cores=2, bfloat16=False), cpu(cores=2, bfloat16=True)
+    assert find_device("t4").width("auto") == plain.width("auto") == 4
+    assert find_device("l4").width("auto") == fast.width("auto") == 2
+    assert find_device("l4").width("float32") == fast.width("float32") == 4
+    assert plain.width("bfloat16") == 2
+
+
+def test_bfloat16_is_faster_where_the_processor_multiplies_in_it() -> None:
+    plain, fast = cpu(cores=2, bfloat16=False), cpu(cores=2, bfloat16=True)
+    assert fast.rate("auto") == fast.rate("bfloat16") == 1.8 * plain.rate("auto")
+    assert plain.rate("bfloat16") == plain.rate("auto") == fast.rate("float32")
+    assert find_device("l4").rate("auto") == find_device("l4").bfloat16_flops
+
+
+@pytest.mark.parametrize("has_it", [True, False])
+def test_a_named_cpu_multiplies_as_this_machines_does(monkeypatch: pytest.MonkeyPatch, has_it: bool) -> None:
+    monkeypatch.setattr(processor, "has_bfloat16", lambda: has_it)
+    assert find_device("cpu").bfloat16 is find_device("cpu (3 threads)").bfloat16 is has_it
