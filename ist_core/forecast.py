@@ -16,7 +16,18 @@ from ist_core.examples import Examples
 from ist_core.gguf_cache import needs_conversion
 from ist_core.memory import PeakMemory
 from ist_core.objectives.objective import ItemT
-from ist_core.planner import Device, Lengths, Recomputed, Setting, find_device, plan, read_config, shape_of
+from ist_core.planner import (
+    Device,
+    KeptLayers,
+    Lengths,
+    Setting,
+    again_at_most,
+    find_device,
+    plan,
+    read_config,
+    said_kept,
+    shape_of,
+)
 from ist_core.planner.advice import relief
 from ist_core.records import JsonValue, Message
 from ist_core.spec import JobSpec
@@ -59,18 +70,26 @@ class Forecast:
             converts=self._setting.converts,
         )
 
-    def recompute(self) -> Recomputed:
-        """Return what the spec's `recompute` comes to on this device; none, where nothing can be planned."""
-        if self._spec.recompute != "auto":
-            return self._spec.recompute
-        return plan(self._spec, self._setting).recompute if self._setting else "none"
+    def kept(self, layers: int) -> KeptLayers | None:
+        """Return what the spec's `recompute` comes to on this device; None: no layer computes again.
 
-    def messages(self, recompute: Recomputed) -> list[Message]:
+        Args:
+            layers: of the model.
+        """
+        if self._spec.recompute != "auto":
+            return said_kept(self._spec, layers)
+        return plan(self._spec, self._setting).kept if self._setting else None
+
+    def messages(self, kept: KeptLayers | None) -> list[Message]:
         """Say how many layers compute again, if that was left open."""
-        if self._spec.recompute != "auto" or recompute == "none":
+        if self._spec.recompute != "auto" or kept is None or self._setting is None:
             return []
-        layers = "all layers" if recompute == "all" else "layers that are not selected"
-        return [Message(f"To fit the memory, {layers} compute again for the backward pass")]
+        chosen = plan(self._spec, self._setting).selections
+        warmup, later = again_at_most(kept, chosen)
+        told = f"{later} of {self._setting.shape.layers} layers"
+        if chosen.warmup_steps:
+            told = f"{warmup} of {self._setting.shape.layers} layers, after the warm-up {later},"
+        return [Message(f"To fit the memory, {told} compute again for the backward pass")]
 
     def relief(self) -> str | None:
         """Say what to change after the device ran out of memory; None: the planner does not know."""

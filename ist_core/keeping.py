@@ -9,20 +9,21 @@ from torch import nn
 
 from ist_core.ist import AdapterLayer, IstRecord, decoder_layers
 from ist_core.kernels.recompute import Recompute
+from ist_core.planner import KeptLayers
 from ist_core.settled import draws_at_random
 
 
 class Keeping:
     """Tells the model's layers before each step whether to keep or to compute again.
 
-    A step keeps the activations of `kept` layers, if it goes back through so many: of those that it updates
+    A step keeps the activations of so many layers, if it goes back through so many: of those that it updates
     first, and of these the ones nearest the output.
 
     Args:
-        kept: None: every layer keeps its own.
+        kept: layers that keep their activations; None: every layer.
     """
 
-    def __init__(self, model: PeftModel, layers: Sequence[AdapterLayer], *, kept: int | None) -> None:
+    def __init__(self, model: PeftModel, layers: Sequence[AdapterLayer], *, kept: KeptLayers | None) -> None:
         self._depth = 0
         self.again: frozenset[int] = frozenset()
         """The layers that compute again in the step that comes."""
@@ -33,7 +34,7 @@ class Keeping:
         self._indices = [layer.index for layer in layers]
         self._kept = kept
         self._recompute = Recompute(stack, random=drops_out(model))
-        self._set(range(self._depth - self._kept))
+        self._set(range(self._depth - self._kept.later))
 
     def choose(self, record: IstRecord | None) -> None:
         """Choose for the step that `record` tells of; None: all layers are updated."""
@@ -44,7 +45,8 @@ class Keeping:
         # The backward pass does not reach the layers below the lowest selected one: they keep nothing.
         reached = range(min(selected), self._depth)
         wanted = sorted(reached, key=lambda index: (index in selected, index), reverse=True)
-        self._set(wanted[self._kept :])
+        kept = self._kept.warmup if record is not None and record.warming_up else self._kept.later
+        self._set(wanted[kept:])
 
     def _set(self, layers: Iterable[int]) -> None:
         self.again = frozenset(layers)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
@@ -197,14 +196,6 @@ class TrainingOptions(Strict):
     select_checkpoint: Literal["last", "best"] = "last"
     """Which adapter is the result: that of the last step, or of the checkpoint (or last step) with the lowest
     `full_valid_loss`."""
-
-    def kept_layers(self, layers: int, recompute: Literal["none", "unselected", "all"]) -> int | None:
-        """Of how many of `layers` layers a step keeps the activations, as `recompute` says; None: of all."""
-        if recompute == "none":
-            return None
-        if recompute == "all" or self.ist is None:
-            return 0
-        return max(1, math.floor(self.ist.update_fraction * layers))
 
 
 class JobSpec(TrainingOptions):

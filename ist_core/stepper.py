@@ -18,6 +18,7 @@ from ist_core.keeping import Keeping
 from ist_core.kernels import FastPaths
 from ist_core.objectives.objective import BatchT, ItemT, Objective, Settled
 from ist_core.optimization import learning_rate, make_optimizer, set_learning_rate
+from ist_core.planner import KeptLayers
 from ist_core.settled import worth_keeping
 from ist_core.spec import JobSpec
 
@@ -59,7 +60,7 @@ class Stepper(Generic[ItemT, BatchT]):
         probe: Sequence[ItemT],
         total_steps: int,
         rows: int,
-        kept: int | None,
+        kept: KeptLayers | None,
         check_stop: Callable[[], None],
     ) -> None:
         self._model = model

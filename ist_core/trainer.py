@@ -22,13 +22,13 @@ from ist_core.encoding import ensure_template
 from ist_core.examples import Examples, load_rows
 from ist_core.fingerprint import Fingerprint, data_facts, fingerprint
 from ist_core.forecast import Forecast
-from ist_core.ist import IST, adapter_layers
+from ist_core.ist import IST, adapter_layers, decoder_layers
 from ist_core.loop import Loop
 from ist_core.memory import PeakMemory, memory_advice, return_large_blocks
 from ist_core.models import BaseModel, HeldModel, default_cache, load_base_model
 from ist_core.objectives.objective import BatchT, ItemT, Settled
 from ist_core.objectives.task import Task, make_task
-from ist_core.planner import Recomputed
+from ist_core.planner import KeptLayers
 from ist_core.progress import Progress
 from ist_core.records import Emitted, JsonValue, Message, Started, TrainResult
 from ist_core.report import report_of
@@ -128,12 +128,12 @@ class _Run:
         self.check_stop()
         with StepTable(self.output_dir, earlier=checkpoint.steps_csv if checkpoint else None) as table:
             total = total_steps(self.spec, len(examples.training))
-            recompute = forecast.recompute()
-            state, stepper = self._make_state(model, base, task, total, recompute)
+            kept = forecast.kept(len(decoder_layers(model)[1]))
+            state, stepper = self._make_state(model, base, task, total, kept)
             self.checkpoints = CheckpointFolder(self.output_dir, identity, state, table)
             if checkpoint:
                 checkpoint.restore(state)
-            messages += examples.messages + forecast.messages(recompute)
+            messages += examples.messages + forecast.messages(kept)
             self._tell_start(state, examples, total, resumption or messages)
             loop = Loop(
                 self.spec,
@@ -187,7 +187,7 @@ class _Run:
         base: BaseModel,
         task: Task[ItemT, BatchT],
         total: int,
-        recompute: Recomputed,
+        kept: KeptLayers | None,
     ) -> tuple[TrainingState, Stepper[ItemT, BatchT]]:
         spec = self.spec
         layers = adapter_layers(model)
@@ -202,7 +202,7 @@ class _Run:
             probe=task.examples.probe,
             total_steps=total,
             rows=len(task.examples.training),
-            kept=spec.kept_layers(len(layers), recompute),
+            kept=kept,
             check_stop=self.check_stop,
         )
         return TrainingState(model, base.tokenizer, layers, stepper.optimizer, ist, self.device), stepper

@@ -107,7 +107,7 @@ def studied(precision: str) -> dict[str, dict[str, Any]]:
         # As a job has them: warm-up and scores are part of what is compared.
         found[name] = {"ist": None if ist is None else {**ist}, "precision": precision}
     for name, like in CAPPED.items():
-        found[name] = {**found[like], "kept": 0}
+        found[name] = {**found[like], "kept": (0, 0)}
     return found
 
 
@@ -121,7 +121,8 @@ def _ours(
 ) -> Contender:
     # A job's first steps may update all layers; what a step takes afterwards is what is compared.
     chosen = None if ist is None else {"warmup_steps": 0, "probe_interval": PROBE_EVERY, **ist}
-    keys = {"ist": chosen, "precision": precision, "kept": kept, "later": later}
+    phases = None if kept is None else (kept, kept)
+    keys = {"ist": chosen, "precision": precision, "kept": phases, "later": later}
     return Contender(name, "ours", keys, later=later)
 
 

@@ -179,7 +179,7 @@ class IST:
         active = self._selection.select(warmup_steps=self.warmup_steps)
         self._freezer.hold(active)
         if self._optimizer is not None:
-            self._optimizer.select(active)
+            self._optimizer.select(active, settled=self._selection.settled)
         seen, self._seen_seconds = self._seen_seconds, 0.0
         scored = seen + (probed - started if due else 0.0)
         self.record = self._describe(probe, scored, seen + time.perf_counter() - started)

@@ -4,6 +4,8 @@ keep     they stay as they are and go on when the layer is selected again
 reset    they are forgotten; a layer starts from zero each time it is selected
 offload  they wait in the main memory and come back to the layer's device when it is selected
 
+Those of layers that are never selected again are forgotten, whatever the policy: nothing will read them.
+
 AdamW skips parameters without a gradient, and its step count is the parameter's own, so a layer's bias
 correction is right whenever it starts.
 """
@@ -47,9 +49,14 @@ class OptimizerState:
         self._policy = policy
         self._store = store or torch.device("cpu")
 
-    def select(self, active: Sequence[int]) -> None:
-        """Do what the policy says before a step that updates the layers at these positions."""
-        if self._policy == "keep":
+    def select(self, active: Sequence[int], *, settled: bool) -> None:
+        """Do what the policy says before a step that updates the layers at these positions.
+
+        Args:
+            settled: whether all later steps update the same ones.
+        """
+        forget = settled or self._policy == "reset"
+        if not forget and self._policy == "keep":
             return
         chosen = set(active)
         for index, layer in enumerate(self._layers):
@@ -57,10 +64,10 @@ class OptimizerState:
                 state = self._optimizer.state.get(parameter)
                 if not state:
                     continue
-                if self._policy == "offload":
-                    _move(state, parameter.device if index in chosen else self._store)
-                elif index not in chosen:
+                if forget and index not in chosen:
                     del self._optimizer.state[parameter]
+                elif self._policy == "offload":
+                    _move(state, parameter.device if index in chosen else self._store)
 
 
 def _move(state: dict[str, Any], device: torch.device) -> None:

@@ -30,6 +30,7 @@ from ist_core.planner.devices import Device
 from ist_core.planner.fast_paths import logits_bytes
 from ist_core.planner.judging import Answering
 from ist_core.planner.lengths import MicroBatch
+from ist_core.planner.phases import Phase
 from ist_core.planner.selections import Selection, Selections
 from ist_core.planner.shape import ModelShape
 from ist_core.spec import JobSpec
@@ -47,14 +48,6 @@ _CONVERTED = 1.5
 """Peak of the conversion of a GGUF file, over its float32 weights."""
 _TILE = (4096, 32_768)
 """Tokens and words of the tiles that TRL computes DPO's logits in."""
-
-
-@dataclass(frozen=True, slots=True)
-class Phase:
-    """A part of a run: its worst selection, and the longest micro-batch that it is expected to meet."""
-
-    selection: Selection
-    batch: MicroBatch
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +115,7 @@ def memory_of(
     device: Device,
     *,
     phases: Sequence[Phase],
-    mean: MicroBatch,
+    mean: Phase,
     probe: MicroBatch | None,
     chosen: Selections,
     answering: Answering | None,
@@ -133,6 +126,7 @@ def memory_of(
 
     Args:
         phases: one or more.
+        mean: what most steps are like.
         probe: the largest micro-batch of a probe; None: nothing is probed.
         answering: None: nothing is answered.
         tokens: of all the rows.
@@ -145,13 +139,14 @@ def memory_of(
     # The best adapters are kept in main memory, where they are to be the result.
     adapter_sets = 2 if spec.select_checkpoint == "best" and on_cpu else 1
 
-    def kept(selection: Selection, batch: MicroBatch) -> int:
-        layer = _kept(spec, shape, adapters, width, batch, on_cpu=on_cpu)
-        return _activations(spec, layer, selection, pairs * batch.tokens, width * shape.hidden)
+    def kept(phase: Phase) -> int:
+        layer = _kept(spec, shape, adapters, width, phase.batch, on_cpu=on_cpu)
+        tokens, inputs = pairs * phase.batch.tokens, width * shape.hidden
+        return _activations(layer, phase.selection, tokens, inputs, phase.kept)
 
     def of(phase: Phase) -> Memory:
         selection, batch = phase.selection, phase.batch
-        activations = kept(selection, batch)
+        activations = kept(phase)
         return Memory(
             runtime=_RUNTIME[device.kind],
             libraries=_LIBRARIES if on_cpu else 0,
@@ -159,12 +154,16 @@ def memory_of(
             weights=weights,
             adapters=adapter_sets * shape.layers * adapters.bytes,
             gradients=round(selection.active * adapters.bytes),
-            optimizer=_moment_layers(spec, selection, chosen, device) * adapters.moment_bytes,
+            optimizer=_moment_layers(spec, phase, chosen, device) * adapters.moment_bytes,
             activations_worst=activations,
-            activations_mean=kept(chosen.mean, mean),
+            activations_mean=kept(mean),
             logits=_logits(spec, shape, width, batch),
             transient=_transient(shape, adapters, width, pairs * batch.tokens),
-            probe=0 if probe is None else _probe(spec, shape, adapters, width, probe, on_cpu=on_cpu),
+            probe=(
+                0
+                if probe is None
+                else _probe(spec, shape, adapters, width, probe, stored=phase.kept, on_cpu=on_cpu)
+            ),
             answers=0 if answering is None else _answers(shape, adapters, width, answering),
             loading=_loading(shape, width, converts) if on_cpu else weights,
             allocator=round(_HOLES[width] * activations) if on_cpu else 0,
@@ -195,26 +194,29 @@ def _kept(
     )
 
 
-def _activations(spec: JobSpec, kept: Kept, selection: Selection, tokens: float, inputs: int) -> int:
-    """Bytes that autograd keeps; `inputs` are those a token of a layer's input."""
+def _activations(kept: Kept, selection: Selection, tokens: float, inputs: int, stored: int | None) -> int:
+    """Bytes that autograd keeps.
+
+    Args:
+        inputs: bytes a token of a layer's input.
+        stored: layers that keep their activations, those that are updated first; None: all.
+    """
     depth, active = selection.depth, selection.active
-    if spec.recompute == "none":
+    if stored is None or stored >= depth:
         a_token = depth * kept.passing + active * kept.selected - kept.entering
         return round(tokens * a_token + depth * kept.fixed)
-    stored = 0.0
-    if spec.recompute == "unselected" and spec.ist is not None:
-        stored = min(active, spec.ist.update_fraction * depth)
     # One layer at a time is computed again, and keeps all of it meanwhile.
-    whole = min(depth, stored + 1)
-    a_token = whole * (kept.passing + kept.selected) + (depth - stored) * inputs
+    whole = stored + 1
+    updated = min(active, stored) + 1
+    a_token = whole * kept.passing + updated * kept.selected + (depth - stored) * inputs
     return round(tokens * a_token + whole * kept.fixed)
 
 
-def _moment_layers(spec: JobSpec, selection: Selection, chosen: Selections, device: Device) -> int:
+def _moment_layers(spec: JobSpec, phase: Phase, chosen: Selections, device: Device) -> int:
     """Layers whose moments are on the device at once; offloaded ones are in the main memory, as on a CPU."""
     policy = "keep" if spec.ist is None else spec.ist.optimizer_state
-    if policy == "reset" or (policy == "offload" and device.kind == "cuda"):
-        return round(selection.active)
+    if phase.settled or policy == "reset" or (policy == "offload" and device.kind == "cuda"):
+        return round(phase.selection.active)
     return chosen.updated
 
 
@@ -242,6 +244,7 @@ def _probe(
     width: int,
     batch: MicroBatch,
     *,
+    stored: int | None,
     on_cpu: bool,
 ) -> int:
     """Suppression goes forward only; gates go backward through all layers, with all adapters' gradients."""
@@ -251,7 +254,7 @@ def _probe(
         return beside
     whole = Selection(shape.layers, shape.layers)
     kept = _kept(spec, shape, adapters, width, batch, on_cpu=on_cpu, training=False)
-    activations = _activations(spec, kept, whole, pairs * batch.tokens, width * shape.hidden)
+    activations = _activations(kept, whole, pairs * batch.tokens, width * shape.hidden, stored)
     return activations + beside + shape.layers * adapters.bytes
 
 

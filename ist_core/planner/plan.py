@@ -8,27 +8,28 @@ does_not_fit    peak > memory
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 from ist_core.errors import EngineError, IstError
 from ist_core.planner.adapters import layer_adapters
 from ist_core.planner.devices import Device
 from ist_core.planner.judging import judging
-from ist_core.planner.lengths import Lengths, MicroBatch, held_out
-from ist_core.planner.memory import Memory, Phase, memory_of
+from ist_core.planner.kept_layers import KeptLayers, mean_again
+from ist_core.planner.lengths import Lengths, held_out
+from ist_core.planner.memory import Memory, memory_of
 from ist_core.planner.passed import Passed, passed_by
+from ist_core.planner.phases import Padding, Phase, keep, phases_of, probe_batch
 from ist_core.planner.selections import Selections, selections
 from ist_core.planner.shape import ModelShape
 from ist_core.planner.throughput import MeasuredRun, Seconds, judging_work, operations, seconds
 from ist_core.schedule import total_steps
 from ist_core.spec import JobSpec
-from ist_core.widths import PAIRS_STEP, rounded_width
 
 MARGIN = 1.2
 """Room for what the prediction may be wrong by."""
 
-Recomputed = Literal["none", "unselected", "all"]
 Verdict = Literal["fits", "tight", "does_not_fit"]
 
 
@@ -65,8 +66,8 @@ class Plan:
     passed: Passed | None
     """Layers that settle and are passed by; None: none."""
     operations_per_token: float
-    recompute: Recomputed
-    """What the spec's `recompute` comes to."""
+    kept: KeptLayers | None
+    """What the spec's `recompute` comes to; None: no layer computes again."""
 
 
 def plan(spec: JobSpec, setting: Setting) -> Plan:
@@ -79,17 +80,6 @@ def plan(spec: JobSpec, setting: Setting) -> Plan:
         IstError: if sparse tuning is asked for and there is nothing to choose among.
         EngineError: if bfloat16 is asked for on a GPU that has none.
     """
-    if spec.recompute != "auto":
-        return _plan(spec, setting, spec.recompute)
-    levels: list[Recomputed] = ["none", "all"] if spec.ist is None else ["none", "unselected", "all"]
-    for level in levels[:-1]:
-        found = _plan(spec.model_copy(update={"recompute": level}), setting, level)
-        if found.verdict == "fits":
-            return found
-    return _plan(spec.model_copy(update={"recompute": levels[-1]}), setting, levels[-1])
-
-
-def _plan(spec: JobSpec, setting: Setting, recompute: Recomputed) -> Plan:
     shape, device = setting.shape, setting.device
     _check(spec, shape, device)
     adapters = layer_adapters(shape, spec.adapter)
@@ -98,8 +88,8 @@ def _plan(spec: JobSpec, setting: Setting, recompute: Recomputed) -> Plan:
     rows, held = held_out(lengths.rows, probed=probed, validation_rows=setting.validation_rows)
     steps = total_steps(spec, rows)
     size = spec.micro_batch_size or spec.batch_size
-    padding = _Padding(spec, device)
-    mean, probe = padding.of(lengths.mean(size)), _probe_batch(spec, lengths, held)
+    padding = Padding(spec, device)
+    mean, probe = padding.of(lengths.mean(size)), probe_batch(spec, lengths, held)
     chosen = selections(spec.ist, layers=shape.layers, steps=steps)
     passed = passed_by(
         spec,
@@ -118,21 +108,31 @@ def _plan(spec: JobSpec, setting: Setting, recompute: Recomputed) -> Plan:
         validation_rows=setting.validation_rows,
         settled_after=chosen.warmup_steps if passed else None,
     )
-    memory = memory_of(
-        spec,
-        shape,
-        adapters,
-        device,
-        phases=[padding.of_phase(phase) for phase in _phases(spec, lengths, chosen, rows)],
-        mean=mean,
-        probe=padding.of(probe) if probe else None,
-        chosen=chosen,
-        answering=judged.answering,
-        tokens=lengths.rows * lengths.tokens,
-        converts=setting.converts,
-    )
+
+    def needed(phases: Sequence[Phase]) -> Memory:
+        return memory_of(
+            spec,
+            shape,
+            adapters,
+            device,
+            phases=phases,
+            mean=Phase(chosen.mean, mean, kept=phases[0].kept),
+            probe=padding.of(probe) if probe else None,
+            chosen=chosen,
+            answering=judged.answering,
+            tokens=lengths.rows * lengths.tokens,
+            converts=setting.converts,
+        )
+
+    def fits(phase: Phase) -> bool:
+        return _verdict(needed([phase]).peak, device.memory_bytes) == "fits"
+
+    phases = [padding.of_phase(phase) for phase in phases_of(spec, lengths, chosen, rows)]
+    phases, kept = keep(spec, shape.layers, phases, fits)
+    memory = needed(phases)
     probed_rows = min(held, spec.ist.probe_batch_size) if spec.ist else 0
-    work = operations(spec, shape, adapters, chosen, mean, passed=passed, probed=probed_rows)
+    again = mean_again(kept, chosen, steps=steps)
+    work = operations(spec, shape, adapters, chosen, mean, again=again, passed=passed, probed=probed_rows)
     pairs = 2 if spec.method.type == "dpo" else 1
     step_tokens = pairs * min(spec.batch_size, rows) * lengths.tokens
     trainable = shape.layers * adapters.parameters
@@ -158,7 +158,7 @@ def _plan(spec: JobSpec, setting: Setting, recompute: Recomputed) -> Plan:
         selections=chosen,
         passed=passed,
         operations_per_token=work / step_tokens,
-        recompute=recompute,
+        kept=kept,
     )
 
 
@@ -169,47 +169,6 @@ def _check(spec: JobSpec, shape: ModelShape, device: Device) -> None:
     if spec.precision == "bfloat16" and device.kind == "cuda" and not device.bfloat16:
         reason = f"the device {device.name} has no bfloat16; use precision float32 or auto"
         raise EngineError(reason, param="precision")
-
-
-def _phases(spec: JobSpec, lengths: Lengths, chosen: Selections, rows: int) -> list[Phase]:
-    """The warm-up, which may be too short to meet the longest rows, and the steps after it."""
-    size = spec.micro_batch_size or spec.batch_size
-    later = chosen.later or chosen.worst
-    phases = [Phase(later, lengths.worst(size))]
-    if chosen.warmup_steps:
-        met = chosen.warmup_steps * math.ceil(spec.batch_size / size)
-        rank = max(1, (math.ceil(rows / size) + 1) // (met + 1))
-        phases.append(Phase(chosen.worst, lengths.worst(size, rank=rank)))
-    return phases
-
-
-@dataclass(frozen=True, slots=True)
-class _Padding:
-    """To which length micro-batches are padded: bfloat16 on a CPU takes few lengths (ist_core/batches.py)."""
-
-    spec: JobSpec
-    device: Device
-
-    def of(self, batch: MicroBatch) -> MicroBatch:
-        """The batch as it is padded."""
-        if self.device.kind != "cpu" or self.device.width(self.spec.precision) == 4:
-            return batch
-        length = math.ceil(batch.length)
-        pairs = self.spec.method.type == "dpo"
-        width = math.ceil(length / PAIRS_STEP) * PAIRS_STEP if pairs else rounded_width(length)
-        return replace(batch, length=width, padded=batch.padded or width > length)
-
-    def of_phase(self, phase: Phase) -> Phase:
-        """The phase with its batch as it is padded."""
-        return replace(phase, batch=self.of(phase.batch))
-
-
-def _probe_batch(spec: JobSpec, lengths: Lengths, held: int) -> MicroBatch | None:
-    """The largest micro-batch of a probe: without micro_batch_size all its rows go through at once."""
-    if spec.ist is None or not held:
-        return None
-    rows = min(held, spec.ist.probe_batch_size)
-    return lengths.worst(min(rows, spec.micro_batch_size or max(spec.batch_size, rows)))
 
 
 def _verdict(peak: int, memory: int) -> Verdict:

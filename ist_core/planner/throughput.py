@@ -5,6 +5,7 @@ modules, A in its adapters, and 2 h d T in attention, for queries times keys and
 
     forward    2 N (L - p c) (P + A + 2 h d T) + 2 n H V
     backward   2 N depth (P + A + 4 h d T) + 2 N active A + 2 n H V      frozen weights need no gradient
+    again      2 N a (P + A + 2 h d T)           a layers compute again before they go backward
     probes     every T_p steps K forward passes (suppression), or one forward and one full backward (gate)
 
     evaluation one forward pass for each measured row; of both models, one of each prompt, and one of each
@@ -74,6 +75,7 @@ def operations(
     chosen: Selections,
     mean: MicroBatch,
     *,
+    again: float,
     passed: Passed | None,
     probed: int,
 ) -> float:
@@ -81,12 +83,14 @@ def operations(
 
     Args:
         mean: its micro-batches; there are `batch_size / mean.rows` of them.
+        again: layers that compute again.
         passed: the layers that are passed by; None: none.
         probed: rows of a probe.
     """
     left_out = passed.share * passed.layers if passed else 0.0
     forward = _sequences(spec) * _forward(shape, adapters, mean, left_out=left_out)
     backward = _backward(shape, adapters, chosen.mean, mean)
+    backward += again * _layer_forward(shape, adapters, mean)
     if spec.method.type == "dpo":
         backward = 2 * backward
     micro_batches = math.ceil(spec.batch_size / mean.rows)
@@ -169,10 +173,13 @@ def _forward(
     shape: ModelShape, adapters: LayerAdapters, batch: MicroBatch, *, left_out: float = 0.0
 ) -> float:
     """Operations of a forward pass, `left_out` layers of it left out."""
+    layers = (shape.layers - left_out) * _layer_forward(shape, adapters, batch)
+    return layers + 2 * batch.learnt * shape.hidden * shape.vocabulary
+
+
+def _layer_forward(shape: ModelShape, adapters: LayerAdapters, batch: MicroBatch) -> float:
     attention = 2 * shape.query_width * batch.length
-    layer = _multiplications(shape) + adapters.multiplications + attention
-    layers = shape.layers - left_out
-    return 2 * batch.tokens * layers * layer + 2 * batch.learnt * shape.hidden * shape.vocabulary
+    return 2 * batch.tokens * (_multiplications(shape) + adapters.multiplications + attention)
 
 
 def _backward(shape: ModelShape, adapters: LayerAdapters, selection: Selection, batch: MicroBatch) -> float:

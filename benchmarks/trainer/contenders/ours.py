@@ -23,6 +23,7 @@ from ist_core.ist import IST, adapter_layers
 from ist_core.memory import return_large_blocks
 from ist_core.models import load_base_model
 from ist_core.objectives.supervised import Supervised
+from ist_core.planner import KeptLayers
 from ist_core.spec import JobSpec
 from ist_core.stepper import Stepper
 
@@ -44,7 +45,7 @@ def build(work: Workload, keys: dict[str, Any], *, total: int, rows: int) -> Our
     """Load the model and make the engine for a job of `total` steps on `rows` rows.
 
     Args:
-        keys: the job's own; and `kept`, how many layers keep their activations.
+        keys: the job's own; and `kept`, how many layers keep their activations, in a warm-up and after it.
     """
     return_large_blocks()  # as `train` does
     kept = keys.pop("kept", None)
@@ -75,7 +76,7 @@ def build(work: Workload, keys: dict[str, Any], *, total: int, rows: int) -> Our
         probe=work.held_out,
         total_steps=total,
         rows=rows,
-        kept=kept,
+        kept=None if kept is None else KeptLayers(*kept),
         check_stop=lambda: None,
     )
     return Ours(stepper, objective, base.model, str(dtype).removeprefix("torch."))

@@ -36,16 +36,26 @@ def test_only_reset_forgets(
 ) -> None:
     layers = adapter_layers(tiny_lora)
     optimizer = _stepped(layers)
-    OptimizerState(optimizer, layers, policy).select((1, 3))
+    OptimizerState(optimizer, layers, policy).select((1, 3), settled=False)
     held = {index for index, layer in enumerate(layers) if layer.parameters[0] in optimizer.state}
     assert held == left
+
+
+@pytest.mark.parametrize("policy", ["keep", "reset", "offload"])
+def test_what_is_never_selected_again_is_forgotten(
+    tiny_lora: PeftModel, policy: Literal["keep", "reset", "offload"]
+) -> None:
+    layers = adapter_layers(tiny_lora)
+    optimizer = _stepped(layers)
+    OptimizerState(optimizer, layers, policy).select((2, 3), settled=True)
+    assert set(optimizer.state) == {parameter for layer in layers[2:] for parameter in layer.parameters}
 
 
 def test_offload_moves_only_what_is_not_selected(tiny_lora: PeftModel) -> None:
     """The meta device stands for another one; it holds no values, so only places are looked at."""
     layers = adapter_layers(tiny_lora)
     optimizer = _stepped(layers)
-    OptimizerState(optimizer, layers, "offload", store=torch.device("meta")).select((1,))
+    OptimizerState(optimizer, layers, "offload", store=torch.device("meta")).select((1,), settled=False)
     first, second = (optimizer.state[layers[index].parameters[0]] for index in (0, 1))
     assert first["exp_avg"].device.type == "meta"
     assert first["step"].device.type == "cpu"  # AdamW wants its count where it was

@@ -13,8 +13,9 @@ import pytest
 
 from ist_core.errors import EngineError, IstError
 from ist_core.planner.config import Config
-from ist_core.planner.devices import cpu, find_device
+from ist_core.planner.devices import Device, cpu, find_device
 from ist_core.planner.families import shape_of
+from ist_core.planner.kept_layers import KeptLayers
 from ist_core.planner.lengths import Lengths
 from ist_core.planner.plan import MARGIN, Plan, Setting, plan
 from ist_core.planner.throughput import MeasuredRun
@@ -32,7 +33,14 @@ CONFIG = {
 }
 SHAPE = shape_of(Config(CONFIG))
 ROWS = Lengths.counted([(32, 10)] * 60 + [(31, 9)] * 40)
-SETTING = Setting(SHAPE, cpu(cores=2, memory_bytes=8 * 10**9), ROWS)
+
+
+def plain_cpu(memory_bytes: int = 8 * 10**9) -> Device:
+    """Two cores that do not multiply in bfloat16."""
+    return cpu(cores=2, memory_bytes=memory_bytes, bfloat16=False)
+
+
+SETTING = Setting(SHAPE, plain_cpu(), ROWS)
 LORA = 16 * (2 * (64 + 64) + 2 * (64 + 32) + 3 * (64 + 160))
 """Parameters of rank 16 on q, o, k, v, gate, up and down of one layer."""
 
@@ -75,18 +83,42 @@ def test_logits_of_a_known_family_are_those_of_a_chunk() -> None:
     assert of(other).memory.logits == 12 * 8 * 50 * 1000
 
 
+LONG = replace(SETTING, lengths=Lengths.at_limit(100, 512))
+
+
+def within(peak: int, **keys: Any) -> Plan:
+    """The plan of a job with long rows that has just room for so much."""
+    return of(replace(LONG, device=plain_cpu(math.ceil(MARGIN * peak))), recompute="auto", **keys)
+
+
 def test_as_few_layers_compute_again_as_make_it_fit() -> None:
-    lora: dict[str, Any] = {"ist": None, "recompute": "auto"}
-    sparse: dict[str, Any] = {"ist": {}, "recompute": "auto"}
-    long = replace(SETTING, lengths=Lengths.at_limit(100, 512))
-    peaks = {level: of(long, ist={}, recompute=level).memory.peak for level in ("none", "unselected", "all")}
-    assert peaks["none"] > peaks["unselected"] > peaks["all"]
-    for level, peak in peaks.items():
-        found = of(replace(long, device=cpu(memory_bytes=math.ceil(MARGIN * peak))), **sparse)
-        assert (found.recompute, found.verdict, found.memory.peak) == (level, "fits", peak)
-    little = replace(long, device=cpu(memory_bytes=1))
-    assert [of(little, **keys).recompute for keys in (lora, sparse)] == ["all", "all"]
-    assert of(recompute="unselected").recompute == "unselected"
+    peaks = {level: of(LONG, recompute=level).memory.peak for level in ("none", "all")}
+    assert within(peaks["none"]).kept is None
+    assert within(peaks["all"]).kept == KeptLayers(0, 0)
+    # While one of four layers computes again all of it is there, so three more make the difference.
+    for count in (0, 1, 2):
+        found = within(peaks["all"] + round((peaks["none"] - peaks["all"]) * (count + 0.5) / 3))
+        assert (found.kept, found.verdict) == (KeptLayers(count, count), "fits")
+    little = within(1)
+    assert (little.kept, little.verdict) == (KeptLayers(0, 0), "does_not_fit")
+
+
+def test_after_the_warm_up_fewer_layers_compute_again() -> None:
+    ist = {"policy": "settling", "update_fraction": 0.5, "warmup_steps": 15}
+    whole = of(LONG, ist=ist).memory
+    later = of(LONG, ist={**ist, "policy": "static", "warmup_steps": 0}).memory
+    assert later.optimizer == whole.optimizer // 2, "moments of settled layers are forgotten"
+    found = within(later.peak, ist=ist)
+    assert found.kept is not None
+    assert found.kept.later >= 2 > found.kept.warmup
+    assert found.verdict == "fits"
+    plain = of(LONG, ist=ist)
+    assert found.operations_per_token > plain.operations_per_token
+
+
+def test_layers_that_compute_again_take_a_forward_pass_more() -> None:
+    plain, again = of(LONG).operations_per_token, of(LONG, recompute="all").operations_per_token
+    assert 1.3 < again / plain < 1.5
 
 
 def test_static_tuning_keeps_the_top_layers_only() -> None:
@@ -272,7 +304,7 @@ def test_a_measured_run_sets_the_rate() -> None:
 @pytest.mark.parametrize(("share", "verdict"), [(1.21, "fits"), (1.1, "tight"), (0.99, "does_not_fit")])
 def test_verdicts(share: float, verdict: str) -> None:
     peak = of().memory.peak
-    setting = replace(SETTING, device=cpu(memory_bytes=round(share * peak)))
+    setting = replace(SETTING, device=plain_cpu(round(share * peak)))
     assert of(setting).verdict == verdict
 
 
