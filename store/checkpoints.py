@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import func, or_, select, update
+from sqlalchemy import Select, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -136,15 +136,18 @@ def delete_checkpoint(tenant: Tenant, checkpoint: Checkpoint) -> None:
 
 def jobs_to_trim(session: Session, *, limit: int = 100) -> list[str]:
     """Jobs that hold more than they go on from: beyond the newest two, or after their end."""
-    query = (
+    return list(session.scalars(trim_query().limit(limit)))
+
+
+def trim_query() -> Select[str]:
+    """What `jobs_to_trim` looks for."""
+    return (
         select(Checkpoint.job_id)
         .join(Job, Job.id == Checkpoint.job_id)
         .where(Checkpoint.resumable)
         .group_by(Checkpoint.job_id, Job.state)
         .having(or_(Job.state.in_(TERMINAL), func.count() > RESUMABLE))
-        .limit(limit)
     )
-    return list(session.scalars(query))
 
 
 def surplus(job: Job, checkpoints: Sequence[Checkpoint]) -> list[Checkpoint]:

@@ -104,6 +104,8 @@ def claim_due(session: Session, *, limit: int, lease_seconds: float) -> list[Due
         .with_for_update(skip_locked=True)
     )
     ids = list(session.scalars(due))
+    if not ids:
+        return []
     session.execute(
         update(WebhookDelivery)
         .where(WebhookDelivery.id.in_(ids))

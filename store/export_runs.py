@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Update, func, or_, select, update
+from sqlalchemy import ColumnElement, Select, Update, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from store.export_states import transition
@@ -174,12 +174,17 @@ def lose(
 def expired_exports(session: Session, *, patience_seconds: float, limit: int = 100) -> list[Export]:
     """Running exports whose lease ran out, locked; of those to be cancelled also whose lease has no more
     than `patience_seconds` left: their worker has missed its heartbeats."""
+    query = expired_exports_query(patience_seconds).order_by(Export.lease_expires_at).limit(limit)
+    query = query.with_for_update(skip_locked=True)
+    return list(session.scalars(query.execution_options(populate_existing=True)))
+
+
+def expired_exports_query(patience_seconds: float) -> Select[Export]:
+    """What `expired_exports` looks for."""
     now = func.clock_timestamp()
     soon = now + timedelta(seconds=patience_seconds)
     over = or_(Export.lease_expires_at < now, Export.cancel_requested & (Export.lease_expires_at < soon))
-    query = select(Export).where(Export.state == ExportState.RUNNING, over)
-    query = query.order_by(Export.lease_expires_at).limit(limit).with_for_update(skip_locked=True)
-    return list(session.scalars(query.execution_options(populate_existing=True)))
+    return select(Export).where(Export.state == ExportState.RUNNING, over)
 
 
 def mark_export_sent(session: Session, export_id: str) -> None:
@@ -196,11 +201,16 @@ def unsent_exports(
     session: Session, *, sent_before_seconds: float | None = None, limit: int = 100
 ) -> list[str]:
     """Ids of queued exports without a wake-up, as `unsent_jobs`."""
+    query = unsent_exports_query(sent_before_seconds).order_by(Export.created_at, Export.id).limit(limit)
+    return list(session.scalars(query))
+
+
+def unsent_exports_query(sent_before_seconds: float | None) -> Select[str]:
+    """What `unsent_exports` looks for."""
     due: ColumnElement[bool] = Export.sent_at.is_(None)
     if sent_before_seconds is not None:
         due |= Export.sent_at < func.now() - timedelta(seconds=sent_before_seconds)
-    query = select(Export.id).where(Export.state == ExportState.QUEUED, due)
-    return list(session.scalars(query.order_by(Export.created_at, Export.id).limit(limit)))
+    return select(Export.id).where(Export.state == ExportState.QUEUED, due)
 
 
 def _of(export_id: str) -> Update:

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, func, select, update
+from sqlalchemy import ColumnElement, Select, func, select, update
 from sqlalchemy.orm import Session
 
 from ist_core.records import JsonValue, Message, Started
@@ -127,18 +127,18 @@ def expired_jobs(session: Session, *, patience_seconds: float | None = None, lim
     With `patience_seconds` also those that are to be cancelled and whose lease, by then, ran for no longer
     than this: their worker has missed its heartbeats, and a cancel does not wait for the lease's end.
     """
+    query = expired_query(patience_seconds).order_by(Job.lease_expires_at).limit(limit)
+    query = query.with_for_update(skip_locked=True)
+    return list(session.scalars(query.execution_options(populate_existing=True)))
+
+
+def expired_query(patience_seconds: float | None) -> Select[Job]:
+    """What `expired_jobs` looks for."""
     over = Job.lease_expires_at < func.clock_timestamp()
     if patience_seconds is not None:
         soon = func.clock_timestamp() + timedelta(seconds=patience_seconds)
         over |= Job.cancel_requested & (Job.lease_expires_at < soon)
-    query = (
-        select(Job)
-        .where(Job.state == State.RUNNING, over)
-        .order_by(Job.lease_expires_at)
-        .limit(limit)
-        .with_for_update(skip_locked=True)
-    )
-    return list(session.scalars(query.execution_options(populate_existing=True)))
+    return select(Job).where(Job.state == State.RUNNING, over)
 
 
 def finish_succeeded(

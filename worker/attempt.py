@@ -23,7 +23,8 @@ from worker.relief import memory_advice
 from worker.scratch import Scratch
 from worker.warm_trainers import TrainerProcess, WarmTrainers, cold_trainer
 
-LISTEN_SECONDS = 0.1
+LISTEN_SECONDS = 0.25
+"""How often it looks whether the trainer has ended; a cancel is heard at once."""
 RETRY_SECONDS = 0.5
 
 logger = logging.getLogger(__name__)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import platform
+import shutil
 import subprocess
 
 import psutil
@@ -27,17 +28,18 @@ def _gpu(visible: str | None) -> Device | None:
     first = None if visible is None else visible.split(",")[0].strip()
     if first in {"", "-1"}:
         return None
+    # Looked for first: a process that comes to nothing costs a hundred times as much.
+    if (tool := shutil.which("nvidia-smi")) is None:
+        return None
     which = [] if first is None else ["--id", first]
     query = [
-        "nvidia-smi",
+        tool,
         *which,
         "--query-gpu=name,memory.total,memory.used",
         "--format=csv,noheader,nounits",
     ]
     try:
         told = subprocess.run(query, capture_output=True, text=True, timeout=SECONDS, check=True).stdout
-    except FileNotFoundError:
-        return None
     except (subprocess.SubprocessError, OSError) as error:
         logger.warning("nvidia-smi tells nothing of the GPU: %s", error)
         return None

@@ -21,7 +21,7 @@ from worker.ears import Ears
 from worker.exits import Cause, MemoryKills, read_exit
 from worker.scratch import Scratch
 
-LISTEN_SECONDS = 0.1
+LISTEN_SECONDS = 0.25
 RETRY_SECONDS = 0.5
 
 logger = logging.getLogger(__name__)

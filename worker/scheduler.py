@@ -14,6 +14,7 @@ from kombu.exceptions import OperationalError as BrokerAway
 
 from store import bus, export_runs, jobs, losses, runs
 from store.database import DATABASE_AWAY, Database
+from store.due import due
 from store.log import configure_logging, log_context
 from store.object_storage import open_objects
 from store.objects import ObjectStore
@@ -71,10 +72,17 @@ class Scheduler:
 
     def tick(self) -> None:
         """Do all that is due once."""
-        self._take_back_lost()
-        self._take_back_exports()
-        self._send_missing()
-        self._trimmer.tick()
+        # In most rounds there is nothing to do, which one statement tells.
+        with self._database.statements() as session:
+            found = due(session, patience_seconds=self._patience, sent_before_seconds=self._resend_seconds)
+        if found.lost_jobs:
+            self._take_back_lost()
+        if found.lost_exports:
+            self._take_back_exports()
+        if found.wake_ups or found.lost_jobs or found.lost_exports:
+            self._send_missing()
+        if found.checkpoints:
+            self._trimmer.tick()
         if time.monotonic() >= self._next_tidying:
             self._next_tidying = time.monotonic() + self._tidying_seconds
             self._janitor.tick()

@@ -24,7 +24,7 @@ from worker.inference.presence import beat_for_ever
 from worker.inference.refused import Refused, failed, stopping
 from worker.inference.turns import Turns
 
-WAIT_SECONDS = 0.5
+WAIT_SECONDS = 1.0
 """So long at most it does not hear that it is to stop."""
 CARE_SECONDS = 0.2
 """How often it looks which requests are still wanted."""

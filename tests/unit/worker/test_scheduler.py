@@ -9,6 +9,7 @@ from base64 import b64decode
 import pytest
 import redis
 from celery import Celery
+from sqlalchemy import event
 
 from standalone.ports import free_port
 from store import bus, runs
@@ -18,6 +19,7 @@ from store.settings import Settings
 from store.tables import State
 from tests.factories import claimed, make_job, read_job
 from worker.app import create_app
+from worker.courier import Courier
 from worker.scheduler import Scheduler
 
 
@@ -63,6 +65,25 @@ def test_a_wake_up_that_redis_lost_is_sent_again(
     redis_client.flushall()
     scheduler.tick()
     assert queued_ids(redis_client, settings.queue) == [job_id]
+
+
+def test_a_round_with_nothing_to_do_is_one_statement(
+    database: Database, redis_client: redis.Redis, settings: Settings, app: Celery, objects: LocalObjects
+) -> None:
+    scheduler = Scheduler(settings, database, redis_client, app, objects)
+    scheduler.tick()  # tidies up, too
+    with database.session() as session:
+        claimed(session)
+    statements: list[str] = []
+
+    def note(*executed: object) -> None:
+        statements.append(str(executed[2]))
+
+    event.listen(database.engine, "before_cursor_execute", note)
+    scheduler.tick()
+    assert len(statements) == 1
+    Courier(settings, database).tick()
+    assert len(statements) == 2
 
 
 def test_a_young_wake_up_is_left_to_the_worker_that_took_it(
