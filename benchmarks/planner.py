@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import platform
 import random
 import subprocess
@@ -20,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.planner_settings import GPT2, LLAMA, Case, cases, quick_cases
+from ist_core.allocator import training_environment
 
 RESULTS = Path(__file__).parent / "results" / "planner.json"
 TOLERANCE = 0.2
@@ -42,7 +44,8 @@ def run(case: Case, folder: Path) -> tuple[dict[str, Any], int]:
     if spec["model"] in (GPT2, LLAMA):
         spec["model"] = str(folder.parent / spec["model"])
     call = [sys.executable, "-m", "benchmarks.planner_run", json.dumps(spec), str(output), str(folder.parent)]
-    done = subprocess.run(call, capture_output=True, text=True, check=False)
+    environment = {**os.environ, **training_environment()}  # as the service starts it
+    done = subprocess.run(call, capture_output=True, text=True, check=False, env=environment)
     if done.returncode:
         raise RuntimeError(f"{case.name}: {done.stderr[-2000:]}")
     report = json.loads((output / "report.json").read_text())

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
-import platform
 import re
 import resource
 import sys
@@ -23,10 +21,6 @@ _RESET_PEAK = "5"
 _HIGH_WATER = re.compile(r"^VmHWM:\s+(\d+) kB$", re.MULTILINE)
 _ANONYMOUS = re.compile(r"^RssAnon:\s+(\d+) kB$", re.MULTILINE)
 _RESIDENT = re.compile(r"^VmRSS:\s+(\d+) kB$", re.MULTILINE)
-_MMAP_THRESHOLD = -3
-"""M_MMAP_THRESHOLD, malloc.h"""
-_LARGE_BYTES = 4 * 2**20
-"""More than a layer's activations on a small batch, less than a chunk's logits."""
 
 
 class PeakMemory:
@@ -65,16 +59,6 @@ class PeakMemory:
         if self._device.type == "cuda":
             return torch.cuda.max_memory_allocated(self._device)
         return _status(_HIGH_WATER)
-
-
-def return_large_blocks() -> None:
-    """Have large blocks given back to the system when they are freed, for as long as the process lives.
-
-    glibc does so until the first is freed; from then on, blocks of that size come from its heap, where they
-    leave holes behind: 0.1 GB after some dozens of steps of many widths (docs/performance.md).
-    """
-    if platform.libc_ver()[0] == "glibc":
-        ctypes.CDLL(None).mallopt(_MMAP_THRESHOLD, _LARGE_BYTES)
 
 
 def resident_bytes() -> int:

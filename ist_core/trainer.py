@@ -11,6 +11,7 @@ from peft import PeftModel
 from transformers import PreTrainedTokenizerBase
 
 from ist_core.adapters import add_adapters
+from ist_core.allocator import return_large_blocks
 from ist_core.artifacts import ADAPTER_DIR, REPORT, STEPS_CSV, StepTable, save_adapter, write_report
 from ist_core.card import read_run, write_card
 from ist_core.catalog import Catalog, ModelSource, resolve_path_or_name
@@ -24,7 +25,7 @@ from ist_core.fingerprint import Fingerprint, data_facts, fingerprint
 from ist_core.forecast import Forecast
 from ist_core.ist import IST, adapter_layers, decoder_layers
 from ist_core.loop import Loop
-from ist_core.memory import PeakMemory, memory_advice, return_large_blocks
+from ist_core.memory import PeakMemory, memory_advice
 from ist_core.models import BaseModel, HeldModel, default_cache, load_base_model
 from ist_core.objectives.objective import BatchT, ItemT, Settled
 from ist_core.objectives.task import Task, make_task
@@ -172,13 +173,12 @@ class _Run:
 
     def _resume(self, checkpoint: Checkpoint, identity: Fingerprint) -> list[Message]:
         """Take up the counters of a checkpoint that is of this run; return what to tell."""
-        changes = checkpoint.check(identity)
+        change = checkpoint.check(identity)
         self.progress = checkpoint.progress
         step = self.progress.steps
         messages = [Message(f"Resumed after step {step}", data={"step": step})]
-        if changes:
-            text = f"Resumed in another environment, so the last digits may differ: {'; '.join(changes)}"
-            messages.append(Message(text, "warn", {"step": step}))
+        if change:
+            messages.append(Message(f"Resumed {change}", "warn", {"step": step}))
         return messages
 
     def _make_state(

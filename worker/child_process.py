@@ -9,6 +9,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from ist_core.allocator import training_environment
 from store.log import child_environment
 
 
@@ -27,7 +28,7 @@ class ChildProcess:
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                env={**os.environ, **child_environment()},
+                env={**os.environ, **training_environment(), **child_environment()},
             )
 
     def exit_code(self) -> int | None:

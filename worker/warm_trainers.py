@@ -13,6 +13,7 @@ import sys
 import time
 from pathlib import Path
 
+from ist_core.allocator import training_environment
 from ist_core.spec import JobSpec
 from store.log import child_environment
 from worker.child_process import ChildProcess, signal_group
@@ -79,6 +80,7 @@ class _Nursery:
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
+                env={**os.environ, **training_environment()},
             )
 
     def alive(self) -> bool:

@@ -30,6 +30,7 @@ from typing import Any
 from benchmarks.overhead.processors import Processors
 from benchmarks.overhead.results import Pair, Run, as_json, table, targets
 from benchmarks.overhead.service import service, train
+from ist_core.allocator import training_environment
 from ist_core.catalog import SMOLLM2
 from ist_core.schedule import checkpoint_interval
 from ist_core.spec import JobSpec
@@ -97,7 +98,11 @@ def _alone(data: Path, spec: JobSpec) -> Run:
         os.sync()  # nothing of an earlier run is still on its way to the disk
         with Processors() as processors:
             done = subprocess.run(
-                [*command, str(data / "cache")], capture_output=True, text=True, check=False
+                [*command, str(data / "cache")],
+                capture_output=True,
+                text=True,
+                check=False,
+                env={**os.environ, **training_environment()},  # as the service starts it
             )
     if done.returncode:
         raise RuntimeError(done.stderr[-2000:])

@@ -13,6 +13,7 @@ from typing import Any
 
 from benchmarks.trainer.roster import Contender
 from benchmarks.trainer.turns import Turn
+from ist_core.allocator import training_environment
 
 ROOT = Path(__file__).parents[2]
 _CONTENDERS = "benchmarks.trainer.contenders"
@@ -86,6 +87,8 @@ def running(contender: Contender, workload: Path, folder: Path, python: Path) ->
         json.dumps(contender.keys),
     ]
     environment = {**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'client'}", "TOKENIZERS_PARALLELISM": "false"}
+    if contender.program == "ours":
+        environment |= training_environment()  # as the service starts it
     with log.open("w") as errors:
         process = subprocess.Popen(
             command,

@@ -34,6 +34,7 @@ from benchmarks.trainer.quality_summary import (
     table,
 )
 from benchmarks.trainer.roster import CAPPED, STUDIED, studied
+from ist_core.allocator import training_environment
 
 ROWS, EPOCHS, BATCH, HELD_OUT, EVERY = 320, 3, 8, 96, 15
 RATES = (2e-3, 4e-3)
@@ -100,7 +101,8 @@ class Study:
             str(self._workload(seed)),
             json.dumps(keys),
         ]
-        environment = {**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'client'}", "OMP_NUM_THREADS": "1"}
+        own = {"PYTHONPATH": f"{ROOT}:{ROOT / 'client'}", "OMP_NUM_THREADS": "1"}
+        environment = {**os.environ, **training_environment(), **own}
         done = subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE, text=True)
         run = Run(name, budget, rate, seed, **json.loads(done.stdout.splitlines()[-1]))
         with self._lock:

@@ -15,12 +15,12 @@ from benchmarks.trainer.roster import LEARNING_RATE, RANK, TARGETS
 from benchmarks.trainer.turns import Turns
 from benchmarks.trainer.workload import Workload
 from ist_core.adapters import add_adapters
+from ist_core.allocator import return_large_blocks
 from ist_core.batches import Batch
 from ist_core.catalog import ModelSource
 from ist_core.device import pick_device, pick_dtype
 from ist_core.encoding import Example
 from ist_core.ist import IST, adapter_layers
-from ist_core.memory import return_large_blocks
 from ist_core.models import load_base_model
 from ist_core.objectives.supervised import Supervised
 from ist_core.planner import KeptLayers
