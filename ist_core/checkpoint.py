@@ -21,7 +21,7 @@ from safetensors.torch import load_file
 
 from ist_core.artifacts import ADAPTER_DIR, STEPS_CSV
 from ist_core.errors import CheckpointError
-from ist_core.fingerprint import Fingerprint, environment_differences, run_differences
+from ist_core.fingerprint import Fingerprint, environment_change, run_differences
 from ist_core.ist import IstState
 from ist_core.progress import Progress
 from ist_core.records import CHECKPOINT_MANIFEST
@@ -73,11 +73,11 @@ class Checkpoint:
         """The table of the steps so far."""
         return self.folder / STEPS_CSV
 
-    def check(self, now: Fingerprint) -> list[str]:
+    def check(self, now: Fingerprint) -> str | None:
         """Make sure that the run is the one that wrote the checkpoint.
 
         Returns:
-            What is different around it (device, versions), in words.
+            What is different around it (device, versions), in words; None: nothing.
 
         Raises:
             CheckpointError: if the spec or the data is another one.
@@ -85,7 +85,7 @@ class Checkpoint:
         was = Fingerprint(self._manifest.spec, self._manifest.data, self._manifest.environment)
         if changes := run_differences(was, now):
             raise self._refusal(f"is of another run: {'; '.join(changes)}; set it back, or start anew")
-        return environment_differences(was, now)
+        return environment_change(was, now)
 
     def restore(self, state: TrainingState) -> None:
         """Put everything back; the next step is then the one after the checkpoint's.

@@ -34,7 +34,7 @@ class Fingerprint:
     data: dict[str, str]
     """The SHA-256 of the rows of each file."""
     environment: dict[str, str]
-    """Device, number format and versions: they decide the last digits only."""
+    """Device and versions, which decide the last digits only, and the number format, which decides more."""
 
 
 def fingerprint(spec: JobSpec, rows: Rows, *, device: torch.device, dtype: torch.dtype) -> Fingerprint:
@@ -67,9 +67,17 @@ def run_differences(was: Fingerprint, now: Fingerprint) -> list[str]:
     return [*_changes(before, after), *(f"the rows of {name} are not the same" for name in names)]
 
 
-def environment_differences(was: Fingerprint, now: Fingerprint) -> list[str]:
-    """Say what is different around the same run, such as the version of torch."""
-    return _changes(_surroundings(was), _surroundings(now))
+def environment_change(was: Fingerprint, now: Fingerprint) -> str | None:
+    """Say what is different around the same run, such as the version of torch, and what of it; None: nothing."""
+    changes = "; ".join(_changes(_surroundings(was), _surroundings(now)))
+    if not changes:
+        return None
+    if was.environment.get("precision") == now.environment.get("precision"):
+        return f"in another environment, so the last digits may differ: {changes}"
+    return (
+        f"in another number format, so its numbers are not those of a run that never stopped: {changes}; "
+        "a job whose precision is float32 or bfloat16, and not auto, keeps it on every machine"
+    )
 
 
 def _looks_at_checkpoints(spec: JobSpec) -> bool:

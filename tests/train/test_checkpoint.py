@@ -11,7 +11,7 @@ import pytest
 from peft import PeftModel
 from transformers import AutoModelForCausalLM
 
-from ist_core import JobSpec, Message, StepRecord, train
+from ist_core import JobSpec, Message, StepRecord, processor, train
 from ist_core.errors import CheckpointError
 from ist_core.records import Emitted
 from tests.tiny_model import make_tiny_model
@@ -172,6 +172,21 @@ def test_a_checkpoint_is_an_adapter_that_peft_loads(spec: JobSpec, tmp_path: Pat
     assert saved
     assert all((loaded[name] == value).all() for name, value in saved.items())
     assert any(value.any() for name, value in saved.items() if "lora_B" in name)
+
+
+def test_a_run_goes_on_in_another_number_format_with_a_warning(
+    spec: JobSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    auto = spec.model_copy(update={"precision": "auto"})
+    monkeypatch.setattr(processor, "has_bfloat16", lambda: False)
+    stop_at(auto, tmp_path / "a", 7)
+    monkeypatch.setattr(processor, "has_bfloat16", lambda: True)
+    result, rest = run(auto, tmp_path / "b", resume_from=tmp_path / "a" / "checkpoints" / "step-000007")
+    assert result.steps == 13
+    (warning,) = (item for item in rest if isinstance(item, Message) and item.level == "warn")
+    assert "another number format" in warning.text
+    assert "precision was 'float32' and is 'bfloat16'" in warning.text
+    assert "last digits" not in warning.text
 
 
 def test_a_resumed_run_that_is_stopped_at_once_has_nothing_new_to_keep(spec: JobSpec, tmp_path: Path) -> None:
