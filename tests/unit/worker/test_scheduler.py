@@ -72,8 +72,7 @@ def test_a_round_with_nothing_to_do_is_one_statement(
 ) -> None:
     scheduler = Scheduler(settings, database, redis_client, app, objects)
     scheduler.tick()  # tidies up, too
-    with database.session() as session:
-        claimed(session)
+    claimed(database)
     statements: list[str] = []
 
     def note(*executed: object) -> None:
