@@ -72,8 +72,12 @@ def _look_up(
     shape = shape_of(read_config(source))
     device, told = _device(body, runs)
     counted = row_lengths(services, files.training, source, max_length=spec.max_length)
-    measured, speed = _measured(body.model, device, _FORMATS[device.width(spec.precision)], runs)
+    number_format = _FORMATS[device.width(spec.precision)]
+    measured, speed = _measured(body.model, device, number_format, runs)
     converts = needs_conversion(source, services.settings.cache_dir)
+    if device.kind == "cpu" and spec.precision == "auto":
+        able = "multiplies" if device.bfloat16 else "does not multiply"
+        told.append(f"Precision: {number_format}, as the processor of the API's machine {able} in bfloat16")
     told += counted.remarks
     if files.validation is not None:
         told.append("Rows of the validation file are taken to be as long as those of the training file")
@@ -122,7 +126,8 @@ def _measured(
             told = f"Time: by the rate that job {run.job_id} reached, a quarter either way"
             return MeasuredRun(tokens_per_second=rate, operations_per_token=work), told
     if device.kind == "cpu":
-        return None, f"Time: by 50 GFLOP/s for each of {device.cores} cores, of which a run gets 40 to 160 %"
+        rate = f"{device.rate(precision) / device.cores / 1e9:.0f} GFLOP/s"
+        return None, f"Time: by {rate} for each of {device.cores} cores, of which a run gets 40 to 160 %"
     return None, f"Time: by the data sheet of {device.name}, of which a run gets 15 to 50 %"
 
 

@@ -68,7 +68,7 @@ def run_differences(was: Fingerprint, now: Fingerprint) -> list[str]:
 
 
 def environment_change(was: Fingerprint, now: Fingerprint) -> str | None:
-    """Say what is different around the same run, such as the version of torch, and what of it; None: nothing."""
+    """Say what is different around the same run, such as torch's version, and what of it; None: nothing."""
     changes = "; ".join(_changes(_surroundings(was), _surroundings(now)))
     if not changes:
         return None

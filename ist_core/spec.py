@@ -176,7 +176,7 @@ class TrainingOptions(Strict):
     max_length: Annotated[int, Field(ge=8, le=1_048_576)] = 1024
     """Tokens per example; longer ones are cut at the end."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
-    """auto: bfloat16 on a GPU that has it, float32 elsewhere."""
+    """auto: bfloat16 on a GPU that has it and on a CPU that multiplies in it, float32 elsewhere."""
     recompute: Literal["none", "auto", "unselected", "all"] = "none"
     """Layers that keep only their input for the backward pass and compute the rest again there, which takes
     less memory and more time. unselected: a step keeps the activations of no more layers than IST selects;

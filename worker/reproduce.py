@@ -51,7 +51,10 @@ def reproduce(options: argparse.Namespace) -> int:
 
 
 def _localise(manifest: Manifest, spec: JobSpec, options: argparse.Namespace) -> JobSpec:
-    """The spec on the files of the command line, which must be those that the job learned from."""
+    """The spec on the files of the command line, which must be those that the job learned from.
+
+    Its number format is the job's, also where this machine would take another one by itself.
+    """
     given: dict[str, Path | None] = {
         "training_file": options.data,
         "validation_file": options.validation_data,
@@ -65,7 +68,8 @@ def _localise(manifest: Manifest, spec: JobSpec, options: argparse.Namespace) ->
         if found != file.sha256:
             raise CannotReproduce(f"{option}: {path} has the SHA-256 {found}; the job's had {file.sha256}")
         paths[file.field] = str(path)
-    return spec.model_copy(update={**paths, "model": options.model or spec.model})
+    chosen = {"model": options.model or spec.model, "precision": manifest.precision or spec.precision}
+    return spec.model_copy(update={**paths, **chosen})
 
 
 def _differences(manifest: Manifest, model: str, cache: Path) -> list[str]:

@@ -38,7 +38,8 @@ from ist_core.planner.shape import ModelShape
 from ist_core.spec import IstSpec, JobSpec
 
 _SHARES = {"cpu": (0.4, 0.8, 1.6), "cuda": (0.15, 0.3, 0.5)}
-"""Of a CPU's 50 GFLOP/s a core, of a GPU's data sheet: low, expected, high."""
+"""Of what a CPU's cores are taken to do (ist_core/planner/devices.py), of a GPU's data sheet: low, expected,
+high."""
 _MEASURED = (0.8, 1.0, 1.25)
 _LAUNCH_SECONDS = {"cpu": 0.0, "cuda": 1.5e-3}
 """Of one layer forward and backward, however few tokens there are."""
@@ -157,8 +158,7 @@ def seconds(
         rate = measured.tokens_per_second * measured.operations_per_token
         launches, shares = 0.0, _MEASURED
     else:
-        wide = device.width(spec.precision) == 4
-        rate = device.flops if wide else device.bfloat16_flops
+        rate = device.rate(spec.precision)
         layers = shape.layers - (passed.left_out * passed.layers if passed else 0.0)
         launches, shares = micro_batches * layers * _LAUNCH_SECONDS[device.kind], _SHARES[device.kind]
     work = steps * step_operations + judged.operations + judged.writing / _WRITING

@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
+from ist_core import processor
 from ist_core.catalog import SMOLLM2
 from store import runs
 from tests.contract.conftest import DATA, PREFERENCE_DATA, Service
@@ -96,6 +97,22 @@ def test_what_is_assumed_of_layers_that_settle_is_said(service: Service) -> None
     assert not any(line.startswith(("Layers:", "Disk:")) for line in drawn["assumptions"])
 
 
+@pytest.mark.parametrize(("has_it", "expected", "rate"), [(True, "bfloat16", 90), (False, "float32", 50)])
+def test_the_number_format_of_a_cpu_is_said(
+    service: Service, monkeypatch: pytest.MonkeyPatch, has_it: bool, expected: str, rate: int
+) -> None:
+    monkeypatch.setattr(processor, "has_bfloat16", lambda: has_it)
+    file_id = service.upload()
+    plan = planned(service, training_file=file_id, device="cpu")
+    assert plan["precision"] == expected
+    assert plan["memory"]["weights"] == PARAMETERS * (2 if has_it else 4)
+    (told,) = (line for line in plan["assumptions"] if line.startswith("Precision:"))
+    assert told.startswith(f"Precision: {expected}, as the processor of the API's machine")
+    assert any(f"by {rate} GFLOP/s for each of" in line for line in plan["assumptions"])
+    given = planned(service, training_file=file_id, device="cpu", precision="float32")
+    assert not any(line.startswith("Precision:") for line in given["assumptions"])
+
+
 def test_a_plan_creates_nothing_and_the_same_one_is_the_same(service: Service) -> None:
     file_id = service.upload()
     first = planned(service, training_file=file_id, device="cpu")
@@ -105,7 +122,7 @@ def test_a_plan_creates_nothing_and_the_same_one_is_the_same(service: Service) -
 
 
 def test_the_smallest_change_is_a_job_that_fits(service: Service) -> None:
-    body = {"training_file": service.upload(), "device": "cpu", "ist": None}
+    body = {"training_file": service.upload(), "device": "cpu", "ist": None, "precision": "float32"}
     peak = planned(service, **body)["peak_bytes"]
     budget = {"memory_bytes": int(1.19 * peak)}
     tight = planned(service, **body, **budget)
@@ -291,7 +308,8 @@ def test_what_would_make_a_job_fail_is_told(service: Service) -> None:
 
 @pytest.mark.smollm2
 def test_a_real_model_is_planned_from_its_header(service: Service) -> None:
-    plan = planned(service, model=SMOLLM2, device="cpu", memory_bytes=1_200_000_000, ist=None)
+    job = {"model": SMOLLM2, "ist": None, "precision": "float32"}
+    plan = planned(service, **job, device="cpu", memory_bytes=1_200_000_000)
     assert plan["total_parameters"] - plan["trainable_parameters"] == 134_515_008
     assert (plan["layers"], plan["precision"], plan["lengths"]["known"]) == (30, "float32", "estimated")
     assert plan["memory"]["weights"] == 4 * 134_515_008
