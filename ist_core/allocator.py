@@ -3,7 +3,8 @@
 torch asks for aligned blocks, which glibc cuts out of larger ones. What it cuts off, less than a hundred
 bytes, waits in a thread's cache for the next small object; once that lives there, the freed block is too
 small to be an aligned one of its own size again. So holes as large as activations are left, about a third of
-what a step keeps (docs/performance.md; glibc 2.36). Without these caches what was cut off joins its block again.
+what a step keeps (docs/performance.md; glibc 2.36). Without these caches what was cut off joins its block
+again.
 """
 
 from __future__ import annotations
