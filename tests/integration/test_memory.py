@@ -39,7 +39,13 @@ def long_lines() -> bytes:
 def run(service: Service, *, wish: str) -> Job:
     """A job whose whole batch at once is too much."""
     job_id = service.submit(
-        long_lines(), steps=2, batch_size=ROWS, max_length=512, ist=None, on_out_of_memory=wish
+        long_lines(),
+        steps=2,
+        batch_size=ROWS,
+        max_length=512,
+        ist=None,
+        precision="float32",
+        on_out_of_memory=wish,
     )
     return service.wait_until_ended(job_id)
 
