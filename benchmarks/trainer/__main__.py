@@ -22,6 +22,7 @@ from benchmarks.trainer.report import table
 from benchmarks.trainer.results import DataSet, Results
 from benchmarks.trainer.roster import Contender
 from benchmarks.trainer.speed import measure, own
+from ist_core.device import likely_dtype
 
 OUTPUT = Path(__file__).parents[1] / "results" / "trainer.json"
 BATCH = 8
@@ -117,8 +118,7 @@ def run(
 
 def _precision() -> str:
     """Return the format that our trainer is fastest in here, as TRL's is looked for among its own."""
-    native = torch.cuda.is_available() or bool(torch.cpu._is_avx512_bf16_supported())  # noqa: SLF001  # torch tells it nowhere else
-    return "bfloat16" if native else "float32"
+    return str(likely_dtype("auto")).removeprefix("torch.")
 
 
 def _machine() -> dict[str, object]:

@@ -41,7 +41,7 @@ def model(settings: Settings) -> str:
 def test_advice_is_the_planners_and_of_a_model_it_does_not_know_in_general_words(
     settings: Settings, model: str
 ) -> None:
-    spec = JobSpec(model=model, training_file="file", batch_size=8, ist=None)
+    spec = JobSpec(model=model, training_file="file", batch_size=8, ist=None, precision="float32")
     assert memory_advice(spec, settings) == "set micro_batch_size to 4"
     alone = spec.model_copy(update={"batch_size": 1, "max_length": 4096})
     assert memory_advice(alone, settings).startswith("set precision to bfloat16")
