@@ -9,15 +9,15 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from safetensors.torch import save_file
-
-from ist_core.artifacts import ADAPTER_DIR, StepTable, save_adapter
+from ist_core.adapter_writer import AdapterWriter, copy_rest
+from ist_core.artifacts import StepTable
 from ist_core.checkpoint import BEST, CHECKPOINTS_DIR, STATE, checkpoint_path, digests_of
 from ist_core.fingerprint import Fingerprint
 from ist_core.priority import yield_to_steps
 from ist_core.progress import Progress
 from ist_core.records import CHECKPOINT_MANIFEST
 from ist_core.storage import storing
+from ist_core.tensor_file import write_tensors
 from ist_core.training_state import Snapshot, TrainingState
 from ist_core.whole_folder import remove_whole, whole_folder
 
@@ -47,6 +47,7 @@ class CheckpointFolder:
         self._identity = identity
         self._state = state
         self._table = table
+        self._adapter = AdapterWriter(state.model, state.tokenizer)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="checkpoint", initializer=yield_to_steps)
         self._unfinished: _Unfinished | None = None
         self.newest: str | None = None
@@ -63,10 +64,11 @@ class CheckpointFolder:
         step = progress.steps
         with self._storing(step), ExitStack() as stack:
             folder = stack.enter_context(whole_folder(self._output_dir / checkpoint_path(step)))
-            self._fill(folder, progress, snapshot)
+            earlier = self._output_dir / self.newest if self.newest else None
+            rest = None if self._fill(folder, progress, snapshot, earlier) else earlier
             manifest = self._manifest(progress, snapshot)
             best = progress.standing.best_step if self._state.best else None
-            whole = self._thread.submit(self._complete, stack.pop_all(), folder, manifest, step, best)
+            whole = self._thread.submit(self._complete, stack.pop_all(), folder, rest, manifest, step, best)
         self._unfinished, self.newest_step = _Unfinished(step, whole), step
 
     def finish(self, *, wait: bool) -> str | None:
@@ -90,15 +92,18 @@ class CheckpointFolder:
         then = f"resume from the one before: {before}"
         return storing(f"the checkpoint of step {step}", then=then)
 
-    def _fill(self, folder: Path, progress: Progress, snapshot: Snapshot) -> None:
-        """Write all files but the manifest."""
+    def _fill(self, folder: Path, progress: Progress, snapshot: Snapshot, earlier: Path | None) -> bool:
+        """Write what the next steps change, and return whether that is all files but the manifest.
+
+        False: the rest of the adapter's folder is as in `earlier`.
+        """
         state = self._state
-        earlier = self._output_dir / self.newest / ADAPTER_DIR if self.newest else None
-        save_adapter(state.model, state.tokenizer, folder, earlier=earlier)
-        save_file(state.tensors(snapshot), folder / STATE)
+        complete = self._adapter.write(folder, earlier=earlier)
+        write_tensors(state.tensors(snapshot), folder / STATE)
         if state.best and progress.standing.best_step != progress.steps:
-            save_file(state.best, folder / BEST)
+            write_tensors(state.best, folder / BEST)
         self._table.copy_to(folder)
+        return complete
 
     def _manifest(self, progress: Progress, snapshot: Snapshot) -> dict[str, Any]:
         """Return the manifest without the files."""
@@ -113,10 +118,18 @@ class CheckpointFolder:
         }
 
     def _complete(
-        self, partial: ExitStack, folder: Path, manifest: dict[str, Any], step: int, best: int | None
+        self,
+        partial: ExitStack,
+        folder: Path,
+        rest: Path | None,
+        manifest: dict[str, Any],
+        step: int,
+        best: int | None,
     ) -> None:
-        """Write the manifest, and give the folder its name, in the thread."""
+        """Copy the rest from `rest`, write the manifest, and give the folder its name, in the thread."""
         with partial:
+            if rest is not None:
+                copy_rest(rest, folder)
             text = json.dumps(
                 manifest | {"files": digests_of(folder)}, indent=1, ensure_ascii=False, allow_nan=False
             )

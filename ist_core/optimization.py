@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -49,15 +49,18 @@ def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
         group["lr"] = rate
 
 
-def moments(optimizer: torch.optim.Optimizer, model: nn.Module) -> dict[str, Tensor]:
+def moments(optimizer: torch.optim.Optimizer, names: Mapping[Tensor, str]) -> dict[str, Tensor]:
     """Return the optimizer's state tensors, called `exp_avg/` and the like before the parameter's name.
 
     Parameters that were never updated, or whose state was reset, have none.
+
+    Args:
+        names: those of the model's parameters.
     """
     return {
-        f"{kind}/{name}": value.contiguous()
-        for name, parameter in model.named_parameters()
-        for kind, value in optimizer.state.get(parameter, {}).items()
+        f"{kind}/{names[parameter]}": value
+        for parameter, values in optimizer.state.items()
+        for kind, value in values.items()
     }
 
 

@@ -39,6 +39,11 @@ class TrainingState:
     best: dict[str, Tensor] = field(default_factory=dict)
     """The adapter's weights at its lowest validation loss, named as PEFT saves them, in main memory; empty
     unless they are to be the result."""
+    names: dict[Tensor, str] = field(init=False, repr=False)
+    """Those of the model's parameters; looking through the model for them takes longer than writing them."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "names", {value: name for name, value in self.model.named_parameters()})
 
     def snapshot(self) -> Snapshot:
         """Return what a checkpoint of this moment needs beside the weights; to be taken between two steps."""
@@ -46,7 +51,7 @@ class TrainingState:
 
     def tensors(self, snapshot: Snapshot) -> dict[str, Tensor]:
         """Return the optimizer's moments and the snapshot's random state by name, ready to be saved."""
-        optimizer = moments(self.optimizer, self.model)
+        optimizer = moments(self.optimizer, self.names)
         return _prefixed(_OPTIMIZER, optimizer) | _prefixed(_RANDOM, snapshot.random)
 
     def load_tensors(self, found: dict[str, Tensor]) -> None:

@@ -203,7 +203,7 @@ def test_other_errors_are_not_taken_for_the_disks(
     def broken(*_: object, **__: object) -> None:
         raise RuntimeError("a fault of ours")
 
-    monkeypatch.setattr("ist_core.checkpoint_folder.save_adapter", broken)
+    monkeypatch.setattr("ist_core.adapter_writer.save_adapter", broken)
     with pytest.raises(RuntimeError, match="a fault of ours"):
         run(spec, tmp_path)
     assert names(tmp_path) == []

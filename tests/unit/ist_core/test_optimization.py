@@ -62,7 +62,7 @@ def test_moments_go_on_where_they_were_taken() -> None:
     model = _Model()
     optimizer = make_optimizer(model.layers(), SPEC)
     update(model, optimizer)
-    found = moments(optimizer, model)
+    found = moments(optimizer, {value: name for name, value in model.named_parameters()})
     assert sorted(found) == ["exp_avg/second", "exp_avg_sq/second", "step/second"]
     taken = {name: value.clone() for name, value in found.items()}
     other = _Model()
