@@ -58,7 +58,8 @@ class Trimmer:
                 self._objects.delete(key)
         with self._database.session() as session:
             for row in reduced:
-                reduce_to_adapter(session, row)
+                if row.resumable or row.files != adapter_files(row):
+                    reduce_to_adapter(session, row)
 
 
 def _on_its_way(key: str, job: Job, rows: list[Checkpoint]) -> bool:
