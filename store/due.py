@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import NamedTuple
 
-from sqlalchemy import or_, select
+from sqlalchemy import Select, or_, select
 from sqlalchemy.orm import Session
 
 from store.checkpoints import trim_query
@@ -27,15 +28,18 @@ class Due(NamedTuple):
 
 def due(session: Session, *, patience_seconds: float, sent_before_seconds: float) -> Due:
     """Look for it; the arguments are those of `expired_jobs` and `unsent_jobs`."""
+    return Due(*session.execute(_query(patience_seconds, sent_before_seconds)).one())
+
+
+@lru_cache
+def _query(patience_seconds: float, sent_before_seconds: float) -> Select[bool, bool, bool, bool]:
+    """Made once: that takes as long as sending it."""
     wake_ups = or_(
         unsent_query(sent_before_seconds, 1).exists(), unsent_exports_query(sent_before_seconds).exists()
     )
-    found = session.execute(
-        select(
-            expired_query(patience_seconds).exists(),
-            expired_exports_query(patience_seconds).exists(),
-            wake_ups,
-            trim_query().exists(),
-        )
-    ).one()
-    return Due(*found)
+    return select(
+        expired_query(patience_seconds).exists(),
+        expired_exports_query(patience_seconds).exists(),
+        wake_ups,
+        trim_query().exists(),
+    )
