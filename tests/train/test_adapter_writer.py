@@ -15,6 +15,7 @@ from peft import (
     PrefixTuningConfig,
     VeraConfig,
     get_peft_model,
+    set_peft_model_state_dict,
 )
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerBase
@@ -92,6 +93,22 @@ def test_it_writes_what_peft_writes(
     learn(model)
     assert check(writer, model, tokenizer, tmp_path, tmp_path / "first") == (name in BY_PEFT)
     assert contents(tmp_path / "first") == before != contents(tmp_path / "mine")
+
+
+@pytest.mark.parametrize("name", ["lora", "dora", "ia3", "series"])
+def test_it_writes_what_a_run_that_goes_on_has_learnt(
+    tiny_folder: Path, tokenizer: PreTrainedTokenizerBase, tmp_path: Path, name: str
+) -> None:
+    """Also when weights are taken up after it has asked for the names."""
+    model = adapted(tiny_folder, CONFIGS[name])
+    writer = AdapterWriter(model, tokenizer)
+    learn(model)
+    writer.write(tmp_path / "first")
+    saved = load_file(tmp_path / "first" / "adapter" / "adapter_model.safetensors")
+    learn(model)
+    set_peft_model_state_dict(model, saved)
+    assert not check(writer, model, tokenizer, tmp_path, tmp_path / "first")
+    assert contents(tmp_path / "mine") == contents(tmp_path / "first")
 
 
 def test_settings_that_change_are_written(
