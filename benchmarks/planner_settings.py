@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any
 
@@ -74,6 +74,8 @@ def _sizes() -> list[Case]:
         _case(8, 128, static, "bfloat16"),
         _case(8, 128, ("contiguous", 0.25), "bfloat16", steps=40),
         _case(8, 128, ("importance", 0.25), "bfloat16", steps=40),
+        _case(8, 128, None, "bfloat16", steps=40),
+        _again(_case(8, 128, None, "bfloat16", steps=40)),
     ]
 
 
@@ -88,6 +90,11 @@ def _case(batch: int, length: int, ist: tuple[str, float] | None, precision: str
             "probe_interval": 2 if steps == 4 else 10,
         }
     return Case(f"batch {batch}, {length} tokens, {told}, {precision}", length, keys, steps=steps)
+
+
+def _again(case: Case) -> Case:
+    """The same with layers that compute again."""
+    return replace(case, name=f"{case.name}, all layers again", keys={**case.keys, "recompute": "all"})
 
 
 def _unseen() -> list[Case]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import Any, Self
 
 from benchmarks.table import Target
-from benchmarks.trainer.roster import LATER, LORA_AGAIN, OURS, PAPER, PROBES, SETTLED, TRL_DEFAULT
+from benchmarks.trainer.roster import LATER, LORA_HALVED, OURS, PAPER, PROBES, SETTLED, TRL_DEFAULT
 from benchmarks.trainer.speed import Figures
 from ist_core.schedule import warmup_steps
 from ist_core.spec import IstSpec
@@ -120,7 +121,7 @@ class Results:
         return [
             *speed,
             self._wall_clock(OURS, cap=None, target=1.0),
-            self._wall_clock(LORA_AGAIN, cap=0.5, target=0.7),
+            self._wall_clock(LORA_HALVED, cap=0.5, target=0.7),
         ]
 
     def _wall_clock(self, beside: str, *, cap: float | None, target: float) -> Target:
@@ -128,11 +129,12 @@ class Results:
         rows = {(row["contender"], row["budget"]): row for row in self.quality}
         lora, other = rows.get((OURS, "steps")), rows.get((beside, "steps"))
         value = None
-        if lora and other:
+        most = math.inf if cap is None or lora is None else cap * lora["peak_bytes"]
+        if lora and other and other["peak_bytes"] <= most:
             allowed = [
                 row["seconds_to_loss"]
                 for (name, _), row in rows.items()
-                if name.startswith(IST) and (cap is None or row["peak_bytes"] <= cap * lora["peak_bytes"])
+                if name.startswith(IST) and row["peak_bytes"] <= most
             ]
             reached = [seconds for seconds in allowed if seconds is not None]
             value = min(reached) / other["seconds"] if reached else None
