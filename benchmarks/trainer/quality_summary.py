@@ -68,8 +68,8 @@ def seconds_to(runs: Sequence[Run], loss: float) -> float | None:
     """
     before: tuple[float, float] | None = None
     for points in zip(*(run.curve for run in runs), strict=True):
-        found = mean(point["loss"] for point in points)
-        seconds = mean(point["seconds"] for point in points)
+        found = float(mean(point["loss"] for point in points))
+        seconds = float(mean(point["seconds"] for point in points))
         if found <= loss:
             if before is None:
                 return seconds
