@@ -38,7 +38,7 @@ def spec(tiny_folder: Path, data: Path) -> JobSpec:
         "ist": None,
         "n_epochs": 50,
         "batch_size": 4,
-        "learning_rate": 0.02,
+        "learning_rate": 0.01,
         "evaluation": {"full_rows": 0, "rows": 5, "scores": SCORES, "pattern": r"\[(\d)\]"},
     }
     return JobSpec.model_validate(values)

@@ -33,7 +33,7 @@ def adapter(tiny_folder: Path, data: Path, tmp_path_factory: pytest.TempPathFact
         ist=None,
         n_epochs=50,
         batch_size=4,
-        learning_rate=0.02,
+        learning_rate=0.01,
     )
     return output / train(spec, output_dir=output).adapter_dir
 
