@@ -11,10 +11,10 @@ those of a chunk at a time: ist_core/planner/fast_paths.py) or what one layer ne
 batches, which is expected to meet the (n + 1) / (w + 1)-th longest of them, or what later steps select, which
 meet the longest; whichever takes more.
 
-c is what the allocator wastes. glibc does not reuse a freed hole for an aligned block of the same size, as
-torch asks for, so on a CPU the heap grows by nearly as much again as autograd keeps; by less in bfloat16,
-whose tensors come in two sizes. Both are measured: docs/planner.md. torch's CUDA allocator wastes little;
-there a tenth of everything is set aside for it.
+c is what the allocator wastes: batches come in many lengths, and a freed block is seldom as large as the next
+one that is asked for (ist_core/allocator.py: it was twice as much). Less in bfloat16, whose tensors come in two
+sizes. Both are measured: docs/planner.md. torch's CUDA allocator wastes little; there a tenth of everything is
+set aside for it.
 
 A model stored in the format that it is trained in is mapped into memory, and costs nothing more to load.
 """
@@ -39,7 +39,7 @@ _RUNTIME = {"cpu": 400_000_000, "cuda": 500_000_000}
 """Python with torch, transformers and peft loaded; on a GPU its context."""
 _LIBRARIES = 75_000_000
 """The tokenizer, the model's code and the buffers of matrix products (CPU)."""
-_HOLES = {4: 0.85, 2: 0.4}
+_HOLES = {4: 0.45, 2: 0.3}
 """c, by the width of the base model's elements (CPU)."""
 _CUDA_SPARE = 0.1
 _TOKEN_BYTES = 56
