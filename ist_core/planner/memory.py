@@ -12,9 +12,9 @@ batches, which is expected to meet the (n + 1) / (w + 1)-th longest of them, or 
 meet the longest; whichever takes more.
 
 c is what the allocator wastes: batches come in many lengths, and a freed block is seldom as large as the next
-one that is asked for (ist_core/allocator.py: it was twice as much). Less in bfloat16, whose tensors come in two
-sizes. Both are measured: docs/planner.md. torch's CUDA allocator wastes little; there a tenth of everything is
-set aside for it.
+one that is asked for (ist_core/allocator.py halves it); less in bfloat16, whose tensors come in two sizes.
+Both are measured: docs/planner.md. torch's CUDA allocator wastes little; there a tenth of everything is set
+aside for it.
 
 A model stored in the format that it is trained in is mapped into memory, and costs nothing more to load.
 """
