@@ -26,7 +26,17 @@ from api.wire.plan import (
 from ist_core.catalog import ModelSource
 from ist_core.errors import UnknownDevice
 from ist_core.gguf_cache import needs_conversion
-from ist_core.planner import Device, Plan, Setting, cpu, find_device, plan, read_config, shape_of
+from ist_core.planner import (
+    Device,
+    Plan,
+    Setting,
+    again_at_most,
+    cpu,
+    find_device,
+    plan,
+    read_config,
+    shape_of,
+)
 from ist_core.planner.advice import best_change
 from ist_core.planner.judging import judging
 from ist_core.planner.throughput import MeasuredRun
@@ -169,7 +179,7 @@ def _plan_object(model: str, known: _Known) -> PlanObject:
         trainable_parameters=found.trainable_parameters,
         total_parameters=found.total_parameters,
         change=planned_change(change) if change else None,
-        assumptions=known.assumptions + _of_settled(spec, found),
+        assumptions=known.assumptions + _of_settled(spec, found) + _of_again(setting, found),
     )
 
 
@@ -186,3 +196,16 @@ def _of_settled(spec: JobSpec, found: Plan) -> list[str]:
             "half of what is free is taken at most"
         )
     return told
+
+
+def _of_again(setting: Setting, found: Plan) -> list[str]:
+    """How many layers compute again for the backward pass."""
+    warmup, later = again_at_most(found.kept, found.selections)
+    if not warmup + later:
+        return []
+    told = f"{later} of {setting.shape.layers} layers compute again for the backward pass"
+    if found.selections.warmup_steps:
+        told = (
+            f"{warmup} of {setting.shape.layers} layers compute again in a step of the warm-up, {later} later"
+        )
+    return [f"Memory: {told}, which takes time and changes no weight"]

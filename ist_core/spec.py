@@ -177,10 +177,11 @@ class TrainingOptions(Strict):
     """Tokens per example; longer ones are cut at the end."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """auto: bfloat16 on a GPU that has it and on a CPU that multiplies in it, float32 elsewhere."""
-    recompute: Literal["none", "auto", "unselected", "all"] = "none"
+    recompute: Literal["none", "auto", "unselected", "all"] = "auto"
     """Layers that keep only their input for the backward pass and compute the rest again there, which takes
-    less memory and more time. unselected: a step keeps the activations of no more layers than IST selects;
-    auto: none, or unselected or all if the device's memory is too little. The weights are the same."""
+    less memory and more time. auto: none where the job fits the device as it is, else as few as make it fit,
+    in a warm-up and after it; unselected: a step keeps the activations of no more layers than IST selects.
+    The weights are the same."""
     checkpoint_interval: Annotated[int, Field(ge=1)] | None = None
     """Optimizer steps from one checkpoint to the next; None means a tenth of all steps, rounded up. A run
     that is stopped writes one more."""

@@ -123,6 +123,7 @@ def test_a_plan_creates_nothing_and_the_same_one_is_the_same(service: Service) -
 
 def test_the_smallest_change_is_a_job_that_fits(service: Service) -> None:
     body = {"training_file": service.upload(), "device": "cpu", "ist": None, "precision": "float32"}
+    body["recompute"] = "none"
     peak = planned(service, **body)["peak_bytes"]
     budget = {"memory_bytes": int(1.19 * peak)}
     tight = planned(service, **body, **budget)
@@ -298,6 +299,20 @@ def test_an_evaluation_is_planned(service: Service) -> None:
     assert planned(service, **job, evaluation={"full_rows": 0})["evaluation"] is None
     del job["validation_file"]
     assert planned(service, **job)["evaluation"] is None
+
+
+def test_layers_compute_again_where_that_makes_it_fit(service: Service) -> None:
+    ist = {"policy": "settling", "update_fraction": 0.5}
+    body = {"training_file": service.upload(), "device": "cpu", "ist": ist, "precision": "float32"}
+    plain = planned(service, **body)
+    assert not any("compute again" in line for line in plain["assumptions"])
+    least = planned(service, **body, recompute="all")["peak_bytes"]
+    # A plan that just fits has a fifth to spare.
+    plan = planned(service, **body, memory_bytes=int(1.2 * least) + 1)
+    assert (plan["verdict"], plan["change"]) == ("fits", None)
+    assert any(
+        line.startswith(f"Memory: {LAYERS} of {LAYERS} layers compute") for line in plan["assumptions"]
+    )
 
 
 def test_what_would_make_a_job_fail_is_told(service: Service) -> None:

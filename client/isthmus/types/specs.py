@@ -99,7 +99,7 @@ class JobSpec(Lenient):
     max_grad_norm: float = 1.0
     max_length: int = 1024
     precision: Literal["auto", "float32", "bfloat16"] | str = "auto"
-    recompute: Literal["none", "auto", "unselected", "all"] | str = "none"
+    recompute: Literal["none", "auto", "unselected", "all"] | str = "auto"
     checkpoint_interval: int | None = None
     on_out_of_memory: Literal["fail", "retry"] | str = "fail"
     time_limit_minutes: float | None = None

@@ -2501,7 +2501,7 @@ export interface components {
             priority: ("low" | "normal" | "high") | number;
             /**
              * Recompute
-             * @default none
+             * @default auto
              * @enum {string}
              */
             recompute: "none" | "auto" | "unselected" | "all";
@@ -2635,7 +2635,7 @@ export interface components {
             precision: "auto" | "float32" | "bfloat16";
             /**
              * Recompute
-             * @default none
+             * @default auto
              * @enum {string}
              */
             recompute: "none" | "auto" | "unselected" | "all";
@@ -3502,7 +3502,7 @@ export interface components {
             priority: ("low" | "normal" | "high") | number;
             /**
              * Recompute
-             * @default none
+             * @default auto
              * @enum {string}
              */
             recompute: "none" | "auto" | "unselected" | "all";

@@ -103,6 +103,11 @@ def test_as_few_layers_compute_again_as_make_it_fit() -> None:
     assert (little.kept, little.verdict) == (KeptLayers(0, 0), "does_not_fit")
 
 
+def test_a_job_that_fits_as_it_is_computes_nothing_again() -> None:
+    assert of().kept is None
+    assert of() == of(recompute="none")
+
+
 def test_after_the_warm_up_fewer_layers_compute_again() -> None:
     ist = {"policy": "settling", "update_fraction": 0.5, "warmup_steps": 15}
     whole = of(LONG, ist=ist).memory
