@@ -47,7 +47,9 @@ def main() -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--runs", type=int, default=3, help="pairs (default: %(default)s)")
-    parser.add_argument("--steps", type=int, default=60, help="optimizer steps (default: %(default)s)")
+    parser.add_argument(
+        "--steps", type=int, default=170, help="optimizer steps (default: %(default)s, the example's)"
+    )
     parser.add_argument("--batch", type=int, default=4, help="rows a step (default: %(default)s)")
     parser.add_argument("--output", type=Path, default=RESULTS, help="the JSON file (default: %(default)s)")
     given = parser.parse_args()
