@@ -39,6 +39,8 @@ _RUNTIME = {"cpu": 400_000_000, "cuda": 500_000_000}
 """Python with torch, transformers and peft loaded; on a GPU its context."""
 _LIBRARIES = 75_000_000
 """The tokenizer, the model's code and the buffers of matrix products (CPU)."""
+_PAIRS_LIBRARIES = 90_000_000
+"""TRL and datasets, which only preference pairs load (CPU)."""
 _HOLES = {4: 0.45, 2: 0.3}
 """c, by the width of the base model's elements (CPU)."""
 _CUDA_SPARE = 0.1
@@ -149,7 +151,7 @@ def memory_of(
         activations = kept(phase)
         return Memory(
             runtime=_RUNTIME[device.kind],
-            libraries=_LIBRARIES if on_cpu else 0,
+            libraries=_LIBRARIES + (_PAIRS_LIBRARIES if pairs == 2 else 0) if on_cpu else 0,
             data=round(_TOKEN_BYTES * tokens) if on_cpu else 0,
             weights=weights,
             adapters=adapter_sets * shape.layers * adapters.bytes,
