@@ -57,6 +57,9 @@ def best_change(spec: JobSpec, setting: Setting) -> Change | None:
 def relief(spec: JobSpec, setting: Setting) -> Change | None:
     """Return what to change after the device ran out of memory, whatever was predicted; None: nothing."""
     device = setting.device
+    if spec.recompute == "auto":
+        # The next run will look at the same memory, and have no more layers compute again than this one.
+        spec = spec.model_copy(update={"recompute": "none"})
     needed = plan(spec, setting).memory.peak
     less = min(device.memory_bytes, round(_RELIEF * needed))
     smaller = replace(setting, device=device.with_memory(less))

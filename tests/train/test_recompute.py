@@ -67,7 +67,7 @@ def test_a_warm_up_and_the_steps_after_it_keep_what_each_has_room_for(
     tiny_folder: Path, chat_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ist = {"policy": "settling", "update_fraction": 0.5, "warmup_steps": 3}
-    spec = make_spec(tiny_folder, chat_file, ist=ist, max_steps=8)
+    spec = make_spec(tiny_folder, chat_file, ist=ist, recompute="none", max_steps=8)
     plain = in_one(spec, tmp_path / "plain")
     monkeypatch.setattr(Forecast, "kept", lambda *_: KeptLayers(warmup=1, later=2))
     seen = watched(monkeypatch)
