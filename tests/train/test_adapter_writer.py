@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 
 import pytest
@@ -51,7 +52,8 @@ def tokenizer(tiny_folder: Path) -> PreTrainedTokenizerBase:
 
 
 def adapted(folder: Path, config: PeftConfig) -> PeftModel:
-    return get_peft_model(AutoModelForCausalLM.from_pretrained(folder), config)
+    # A copy: PEFT and the tests write into it.
+    return get_peft_model(AutoModelForCausalLM.from_pretrained(folder), copy.deepcopy(config))
 
 
 def learn(model: PeftModel) -> None:
