@@ -11,10 +11,8 @@ from peft import PeftModel, get_peft_model_state_dict
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
-from ist_core.artifacts import ADAPTER_DIR, save_adapter
+from ist_core.artifacts import ADAPTER_DIR, ADAPTER_WEIGHTS, save_adapter
 from ist_core.tensor_file import write_tensors
-
-WEIGHTS = "adapter_model.safetensors"
 
 
 class AdapterWriter:
@@ -37,7 +35,7 @@ class AdapterWriter:
         settings = self._model.active_peft_config.to_dict()
         if earlier is not None and self._named is not None and settings == self._settings:
             (folder / ADAPTER_DIR).mkdir(parents=True)
-            write_tensors(self._named, folder / ADAPTER_DIR / WEIGHTS, metadata={"format": "pt"})
+            write_tensors(self._named, folder / ADAPTER_DIR / ADAPTER_WEIGHTS, metadata={"format": "pt"})
             return False
         before = earlier / ADAPTER_DIR if earlier else None
         save_adapter(self._model, self._tokenizer, folder, earlier=before)
@@ -51,7 +49,7 @@ def copy_rest(earlier: Path, folder: Path) -> None:
     shutil.copytree(
         earlier / ADAPTER_DIR,
         folder / ADAPTER_DIR,
-        ignore=shutil.ignore_patterns(WEIGHTS),
+        ignore=shutil.ignore_patterns(ADAPTER_WEIGHTS),
         copy_function=shutil.copyfile,
         dirs_exist_ok=True,
     )

@@ -19,6 +19,8 @@ from ist_core.records import JsonValue, StepRecord
 from ist_core.storage import storing
 
 ADAPTER_DIR = "adapter"
+ADAPTER_WEIGHTS = "adapter_model.safetensors"
+"""In an adapter's folder, as PEFT calls it."""
 REPORT = "report.json"
 STEPS_CSV = "steps.csv"
 

@@ -19,7 +19,7 @@ from typing import Any, Literal, cast
 
 from safetensors.torch import load_file
 
-from ist_core.artifacts import ADAPTER_DIR, STEPS_CSV
+from ist_core.artifacts import ADAPTER_DIR, ADAPTER_WEIGHTS, STEPS_CSV
 from ist_core.errors import CheckpointError
 from ist_core.fingerprint import Fingerprint, environment_change, run_differences
 from ist_core.ist import IstState
@@ -32,7 +32,6 @@ from ist_core.training_state import TrainingState
 CHECKPOINTS_DIR = "checkpoints"
 STATE = "state.safetensors"
 BEST = "best.safetensors"
-_WEIGHTS = f"{ADAPTER_DIR}/adapter_model.safetensors"
 
 
 class Manifest(Strict):
@@ -93,7 +92,7 @@ class Checkpoint:
         Raises:
             CheckpointError: if the adapter does not fit the model.
         """
-        if not state.load_adapter(load_file(self.folder / _WEIGHTS)):
+        if not state.load_adapter(load_file(self.folder / ADAPTER_DIR / ADAPTER_WEIGHTS)):
             raise self._refusal("does not fit the model, which is not the one it was written with")
         state.load_tensors(load_file(self.folder / STATE))
         self._restore_best(state)

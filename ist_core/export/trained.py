@@ -14,6 +14,7 @@ from safetensors import safe_open
 from transformers import AutoConfig, AutoTokenizer, PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 import ist_core.bottleneck  # noqa: F401  # so that peft knows the adapters when it reads their config
+from ist_core.artifacts import ADAPTER_WEIGHTS
 from ist_core.catalog import ModelSource
 from ist_core.encoding import ensure_template
 from ist_core.errors import AdapterError, ExportUnsupported
@@ -22,7 +23,6 @@ from ist_core.gguf_cache import converted_folder
 from ist_core.models import load_base_model
 
 _CONFIG = "adapter_config.json"
-_WEIGHTS = "adapter_model.safetensors"
 _UNMERGEABLE = "BOTTLENECK"
 
 
@@ -78,7 +78,7 @@ def load_trained(source: ModelSource, adapter: Path, *, cache_dir: Path, device:
         except (OSError, ValueError, KeyError, RuntimeError) as error:
             reason = str(error).partition("\n")[0]
             raise AdapterError(f"the adapter does not fit {source.name!r}: {reason}") from error
-    digest = next(entry.sha256 for entry in list_files(adapter) if entry.path == _WEIGHTS)
+    digest = next(entry.sha256 for entry in list_files(adapter) if entry.path == ADAPTER_WEIGHTS)
     origin = Origin(base=source.name, base_kind=source.kind, adapter_sha256=digest, method=method)
     tokenizer = _tokenizer(adapter, base.tokenizer)
     return Trained(model, tokenizer, origin, parameters, _stored(source, cache_dir))
@@ -86,7 +86,7 @@ def load_trained(source: ModelSource, adapter: Path, *, cache_dir: Path, device:
 
 def _method(adapter: Path) -> str:
     """Return the adapter's kind; checked here, because peft would look for a missing folder on the Hub."""
-    for name in (_CONFIG, _WEIGHTS):
+    for name in (_CONFIG, ADAPTER_WEIGHTS):
         if not (adapter / name).is_file():
             raise AdapterError(f"the folder {adapter} holds no {name}; give the adapter folder of a job")
     try:
@@ -105,7 +105,7 @@ def _method(adapter: Path) -> str:
 def _check_whole(model: PeftModel, adapter: Path) -> None:
     """Raise ValueError unless the model took up each tensor of the adapter: peft passes over the others."""
     taken = get_peft_model_state_dict(model, save_embedding_layers=False).keys()
-    with safe_open(adapter / _WEIGHTS, framework="pt") as file:
+    with safe_open(adapter / ADAPTER_WEIGHTS, framework="pt") as file:
         stored = set(file.keys())
     if different := sorted(stored ^ set(taken)):
         raise ValueError(f"{len(different)} tensors have no counterpart, such as {different[0]}")

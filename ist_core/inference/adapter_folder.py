@@ -18,6 +18,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from transformers.pytorch_utils import Conv1D
 
+from ist_core.artifacts import ADAPTER_WEIGHTS
 from ist_core.bottleneck import BottleneckConfig
 from ist_core.bottleneck.layer import linear_shape
 from ist_core.catalog import ModelSource
@@ -110,9 +111,9 @@ def _check_options(ref: AdapterRef, config: LoraConfig) -> None:
 
 def _tensors(ref: AdapterRef) -> dict[str, Tensor]:
     try:
-        tensors = load_file(ref.folder / "adapter_model.safetensors")
+        tensors = load_file(ref.folder / ADAPTER_WEIGHTS)
     except (OSError, SafetensorError) as error:
-        raise _fault(ref, f"has an adapter_model.safetensors that cannot be read: {error}") from error
+        raise _fault(ref, f"has an {ADAPTER_WEIGHTS} that cannot be read: {error}") from error
     for name, tensor in tensors.items():
         if not torch.isfinite(tensor).all():
             raise _fault(ref, f"holds values in {name} that are no finite numbers; train it again")

@@ -12,8 +12,6 @@ through fewer and so have room for more of them. Weights are the same whatever i
 from __future__ import annotations
 
 import math
-from bisect import bisect_left
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from ist_core.planner.selections import Selections
@@ -41,11 +39,6 @@ def said_kept(spec: JobSpec, layers: int) -> KeptLayers | None:
     if spec.recompute == "unselected" and spec.ist is not None:
         kept = max(1, math.floor(spec.ist.update_fraction * layers))
     return KeptLayers(kept, kept)
-
-
-def most_kept(layers: int, fits: Callable[[int], bool]) -> int:
-    """Return the largest number of `layers` layers or fewer that fits; 0: none does."""
-    return max(0, bisect_left(range(layers + 1), True, key=lambda kept: not fits(kept)) - 1)
 
 
 def again_at_most(kept: KeptLayers | None, chosen: Selections) -> tuple[int, int]:

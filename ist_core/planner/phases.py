@@ -7,11 +7,12 @@ rows; the steps after it meet those, and go back through what the policy selects
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from ist_core.planner.devices import Device
-from ist_core.planner.kept_layers import KeptLayers, most_kept, said_kept
+from ist_core.planner.kept_layers import KeptLayers, said_kept
 from ist_core.planner.lengths import Lengths, MicroBatch
 from ist_core.planner.selections import Selection, Selections
 from ist_core.spec import JobSpec
@@ -69,7 +70,9 @@ def keep(
 
 
 def _most_kept(phase: Phase, layers: int, fits: Callable[[Phase], bool]) -> int:
-    return most_kept(layers, lambda kept: fits(replace(phase, kept=kept)))
+    """Return the largest number of layers that fits; 0: none does."""
+    over = bisect_left(range(layers + 1), True, key=lambda kept: not fits(replace(phase, kept=kept)))
+    return max(0, over - 1)
 
 
 def probe_batch(spec: JobSpec, lengths: Lengths, held: int) -> MicroBatch | None:

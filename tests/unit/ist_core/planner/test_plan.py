@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import subprocess
 import sys
 from dataclasses import replace
@@ -15,9 +14,8 @@ from ist_core.errors import EngineError, IstError
 from ist_core.planner.config import Config
 from ist_core.planner.devices import Device, cpu, find_device
 from ist_core.planner.families import shape_of
-from ist_core.planner.kept_layers import KeptLayers
 from ist_core.planner.lengths import Lengths
-from ist_core.planner.plan import MARGIN, Plan, Setting, plan
+from ist_core.planner.plan import Plan, Setting, plan
 from ist_core.planner.throughput import MeasuredRun
 from ist_core.spec import JobSpec
 
@@ -83,49 +81,6 @@ def test_logits_of_a_known_family_are_those_of_a_chunk() -> None:
     assert of(other).memory.logits == 12 * 8 * 50 * 1000
 
 
-LONG = replace(SETTING, lengths=Lengths.at_limit(100, 512))
-
-
-def within(peak: int, **keys: Any) -> Plan:
-    """The plan of a job with long rows that has just room for so much."""
-    return of(replace(LONG, device=plain_cpu(math.ceil(MARGIN * peak))), recompute="auto", **keys)
-
-
-def test_as_few_layers_compute_again_as_make_it_fit() -> None:
-    peaks = {level: of(LONG, recompute=level).memory.peak for level in ("none", "all")}
-    assert within(peaks["none"]).kept is None
-    assert within(peaks["all"]).kept == KeptLayers(0, 0)
-    # While one of four layers computes again all of it is there, so three more make the difference.
-    for count in (0, 1, 2):
-        found = within(peaks["all"] + round((peaks["none"] - peaks["all"]) * (count + 0.5) / 3))
-        assert (found.kept, found.verdict) == (KeptLayers(count, count), "fits")
-    little = within(1)
-    assert (little.kept, little.verdict) == (KeptLayers(0, 0), "does_not_fit")
-
-
-def test_a_job_that_fits_as_it_is_computes_nothing_again() -> None:
-    assert of().kept is None
-    assert of() == of(recompute="none")
-
-
-def test_after_the_warm_up_fewer_layers_compute_again() -> None:
-    ist = {"policy": "settling", "update_fraction": 0.5, "warmup_steps": 15}
-    whole = of(LONG, ist=ist).memory
-    later = of(LONG, ist={**ist, "policy": "static", "warmup_steps": 0}).memory
-    assert later.optimizer == whole.optimizer // 2, "moments of settled layers are forgotten"
-    found = within(later.peak, ist=ist)
-    assert found.kept is not None
-    assert found.kept.later >= 2 > found.kept.warmup
-    assert found.verdict == "fits"
-    plain = of(LONG, ist=ist)
-    assert found.operations_per_token > plain.operations_per_token
-
-
-def test_layers_that_compute_again_take_a_forward_pass_more() -> None:
-    plain, again = of(LONG).operations_per_token, of(LONG, recompute="all").operations_per_token
-    assert 1.3 < again / plain < 1.5
-
-
 def test_static_tuning_keeps_the_top_layers_only() -> None:
     quarter = of(ist={"policy": "static", "update_fraction": 0.25}).memory
     half = of(ist={"policy": "static", "update_fraction": 0.5}).memory
@@ -169,18 +124,6 @@ def test_bfloat16_batches_on_a_cpu_are_padded_to_few_lengths() -> None:
 def test_a_gpu_run_has_no_fast_paths() -> None:
     on_cpu, on_gpu = of().memory, of(replace(SETTING, device=find_device("t4"))).memory
     assert on_cpu.activations_worst < 0.75 * on_gpu.activations_worst
-
-
-def test_layers_that_compute_again_keep_their_input() -> None:
-    ist = {"policy": "contiguous", "update_fraction": 0.25}
-    none, some, every = (
-        of(ist=ist, recompute=recompute).memory.activations_worst
-        for recompute in ("none", "unselected", "all")
-    )
-    assert none > some > every
-    inputs, whole = 8 * 32 * 4 * 64, none + 8 * 32 * 4 * 65
-    assert every == 4 * inputs + whole // 4
-    assert some == 3 * inputs + 2 * whole // 4
 
 
 def test_what_a_run_would_refuse_is_not_planned() -> None:
